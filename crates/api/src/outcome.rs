@@ -1,0 +1,180 @@
+//! How a worker ends: its exit code and its termination message.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::task::TaskKind;
+
+/// Exit codes of `teasel-worker`, after sysexits(3) where they fit.
+///
+/// 64, 65, 66, 77 and 78 are permanent: the same attempt would end the same way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[repr(u8)]
+pub enum ExitCode {
+    /// The task did what it was asked, or found it done.
+    Done = 0,
+    /// The command line or task file is wrong.
+    Usage = 64,
+    /// Input data is wrong.
+    BadData = 65,
+    /// Input is missing.
+    InputMissing = 66,
+    /// A peer of the process group went away: an echo of another process's failure.
+    PeerLost = 68,
+    /// The object store can't be reached or answers with server errors.
+    StorageUnavailable = 69,
+    /// A bug in Teasel.
+    Bug = 70,
+    /// A passing condition.
+    TryAgain = 75,
+    /// A newer attempt owns the run.
+    FencedOut = 76,
+    /// Credentials were refused.
+    PermissionDenied = 77,
+    /// The job's configuration can't work.
+    BadConfiguration = 78,
+    /// Stopped by SIGTERM, after a checkpoint where there is one to make.
+    Stopped = 143,
+}
+
+impl ExitCode {
+    /// Every code, for looking one up.
+    pub const ALL: [ExitCode; 12] = [
+        ExitCode::Done,
+        ExitCode::Usage,
+        ExitCode::BadData,
+        ExitCode::InputMissing,
+        ExitCode::PeerLost,
+        ExitCode::StorageUnavailable,
+        ExitCode::Bug,
+        ExitCode::TryAgain,
+        ExitCode::FencedOut,
+        ExitCode::PermissionDenied,
+        ExitCode::BadConfiguration,
+        ExitCode::Stopped,
+    ];
+
+    /// The code with this number, if it is one of ours.
+    pub fn from_code(code: i32) -> Option<ExitCode> {
+        ExitCode::ALL.into_iter().find(|exit| *exit as i32 == code)
+    }
+
+    /// Whether another attempt at the same spec would end the same way.
+    pub fn is_permanent(self) -> bool {
+        matches!(
+            self,
+            ExitCode::Usage
+                | ExitCode::BadData
+                | ExitCode::InputMissing
+                | ExitCode::PermissionDenied
+                | ExitCode::BadConfiguration
+        )
+    }
+}
+
+/// The last thing a worker writes: what became of its task. At most 4,096 bytes of JSON in a pod.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Outcome {
+    /// The task that ended.
+    pub task: TaskKind,
+    /// Number of the attempt.
+    pub attempt: u32,
+    /// The process's exit code.
+    pub exit_code: ExitCode,
+    /// CamelCase reason, the same vocabulary as the conditions: `Succeeded`, `GateNotMet`, `Held`, `BadRows`, ….
+    pub reason: String,
+    /// A sentence for people: what happened and what to do. Never holds values from people's data.
+    pub message: String,
+    /// Metrics by name, such as `ndcg@100`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub metrics: BTreeMap<String, f64>,
+    /// The last training step that is durable, where the task trains.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_step: Option<u64>,
+    /// The peer that was lost, with exit code 68.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer: Option<u32>,
+    /// Fingerprint of the dataset, from prepare.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dataset: Option<String>,
+    /// Users scored, from score.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub users: Option<u64>,
+    /// Hash over everything that decides a tenant's lists, from score.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub score_hash: Option<String>,
+    /// Whether this outcome made (or found) the tenant's output point at this run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub published: Option<bool>,
+}
+
+/// Longest termination message that Kubernetes keeps, in bytes.
+pub const MAXIMUM_MESSAGE_BYTES: usize = 4096;
+
+impl Outcome {
+    /// The outcome as JSON of at most [`MAXIMUM_MESSAGE_BYTES`]: metrics, then the message's tail, give way.
+    pub fn to_termination_message(&self) -> String {
+        let render = |outcome: &Outcome| serde_json::to_string(outcome).unwrap_or_default();
+        let mut outcome = self.clone();
+        let mut text = render(&outcome);
+        if text.len() > MAXIMUM_MESSAGE_BYTES {
+            outcome.metrics.clear();
+            text = render(&outcome);
+        }
+        while text.len() > MAXIMUM_MESSAGE_BYTES && !outcome.message.is_empty() {
+            let excess = text.len() - MAXIMUM_MESSAGE_BYTES + '…'.len_utf8();
+            let mut end = outcome.message.len().saturating_sub(excess.max(8));
+            while !outcome.message.is_char_boundary(end) {
+                end -= 1;
+            }
+            outcome.message.truncate(end);
+            if !outcome.message.is_empty() {
+                outcome.message.push('…');
+            }
+            text = render(&outcome);
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcome(message: String) -> Outcome {
+        Outcome {
+            task: TaskKind::Train,
+            attempt: 3,
+            exit_code: ExitCode::Bug,
+            reason: "Bug".into(),
+            message,
+            metrics: (0..200).map(|k| (format!("ndcg@{k}"), 0.5)).collect(),
+            last_step: Some(7),
+            peer: None,
+            dataset: None,
+            users: None,
+            score_hash: None,
+            published: None,
+        }
+    }
+
+    #[test]
+    fn a_long_message_is_cut_at_a_character_and_stays_json() {
+        for length in [0, 100, 4000, 4096, 10_000] {
+            let text = outcome("é\"\n".repeat(length)).to_termination_message();
+            assert!(text.len() <= MAXIMUM_MESSAGE_BYTES, "{} bytes", text.len());
+            let back: Outcome = serde_json::from_str(&text).unwrap();
+            assert_eq!(back.last_step, Some(7));
+        }
+    }
+
+    #[test]
+    fn every_exit_code_is_found_by_its_number() {
+        for exit in ExitCode::ALL {
+            assert_eq!(ExitCode::from_code(exit as i32), Some(exit));
+        }
+        assert_eq!(ExitCode::from_code(1), None);
+    }
+}

@@ -1,0 +1,49 @@
+//! Whom to recommend to.
+
+use serde::{Deserialize, Serialize};
+
+use crate::location::Location;
+
+/// Batch scoring.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Scoring {
+    /// Shards of each tenant.
+    pub shards: u32,
+    /// Shards of one tenant that run at once.
+    pub parallelism: u32,
+    /// Limits over tenants.
+    pub rollout: Rollout,
+    /// The tenants: 1 to 500.
+    pub tenants: Vec<Tenant>,
+}
+
+/// Limits over tenants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Rollout {
+    /// Tenants scored at once.
+    pub max_concurrent_tenants: u32,
+    /// Tenants that may fail before no more are started.
+    pub max_failed_tenants: u32,
+}
+
+/// A named set of users with its own output place.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Tenant {
+    /// Name: a DNS label.
+    pub name: String,
+    /// Value of the tenant column.
+    pub value: String,
+    /// Where lists are published.
+    pub output: Location,
+    /// The job's storage, as this tenant's workers reach it.
+    pub storage: Location,
+    /// Items that may be recommended; unset means all.
+    pub catalog: Option<Location>,
+    /// Length of a list.
+    pub top_k: u32,
+    /// Whether items of the user's own history are left out.
+    pub exclude_seen: bool,
+}

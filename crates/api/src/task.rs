@@ -1,0 +1,225 @@
+//! Task files: what one worker process is asked to do.
+
+use serde::{Deserialize, Serialize};
+
+use crate::location::Location;
+use crate::resolved::{Data, Gate, History, Job, Tenant};
+
+/// Version of the task file that this release writes and reads.
+pub const TASK_VERSION: &str = "teasel.dev/task/v1";
+
+/// A task file. Credentials never stand in it: they come by environment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TaskFile {
+    /// [`TASK_VERSION`].
+    pub version: String,
+    /// Number of this attempt, counted as the log that it writes demands.
+    pub attempt: u32,
+    /// The life of this attempt: the Job's UID, or locally a random one per `teasel run`.
+    pub incarnation: String,
+    /// Generation of the object that the task was made from; 0 locally.
+    pub generation: i64,
+    /// Compute threads of each process.
+    pub threads_per_process: u32,
+    /// What to do.
+    pub task: Task,
+}
+
+/// The tasks.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, tag = "type")]
+#[allow(clippy::large_enum_variant)]
+pub enum Task {
+    /// Reads an outcome from where it is durable and emits it again.
+    Inspect(InspectTask),
+    /// Prepares the dataset and the tenants' users.
+    Prepare(PrepareTask),
+    /// Trains a run.
+    Train(TrainTask),
+    /// Measures a trained run, decides its gates and writes its model.
+    Evaluate(EvaluateTask),
+    /// Scores one tenant's users.
+    Score(ScoreTask),
+    /// Moves one tenant's pointer.
+    Publish(PublishTask),
+    /// Collects former runs.
+    Collect(CollectTask),
+}
+
+/// A task's name, as on the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[allow(missing_docs)]
+pub enum TaskKind {
+    Inspect,
+    Prepare,
+    Train,
+    Evaluate,
+    Score,
+    Publish,
+    Collect,
+}
+
+impl Task {
+    /// The task's name.
+    pub fn kind(&self) -> TaskKind {
+        match self {
+            Task::Inspect(_) => TaskKind::Inspect,
+            Task::Prepare(_) => TaskKind::Prepare,
+            Task::Train(_) => TaskKind::Train,
+            Task::Evaluate(_) => TaskKind::Evaluate,
+            Task::Score(_) => TaskKind::Score,
+            Task::Publish(_) => TaskKind::Publish,
+            Task::Collect(_) => TaskKind::Collect,
+        }
+    }
+}
+
+/// Who a run belongs to, and its place in the order of that owner's runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Ownership {
+    /// `namespace/name` of the schedule or job.
+    pub owner: String,
+    /// The tick's or the job's creation time in milliseconds since 1970: a publish never goes back.
+    pub sequence: i64,
+}
+
+/// See [`Task::Inspect`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, tag = "of")]
+pub enum InspectTask {
+    /// Prepare: the dataset manifest.
+    #[serde(rename_all = "camelCase")]
+    Prepare { storage: Location, data: Data },
+    /// Train, evaluate or collect: the run log.
+    #[serde(rename_all = "camelCase")]
+    Run { storage: Location, run: String, task: TaskKind },
+    /// Score: the tenant's manifest.
+    #[serde(rename_all = "camelCase")]
+    Score { score: ScoreTask },
+    /// Publish: the tenant's output log.
+    #[serde(rename_all = "camelCase")]
+    Publish { publish: PublishTask },
+}
+
+/// See [`Task::Prepare`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PrepareTask {
+    /// Where the dataset goes.
+    pub storage: Location,
+    /// What to prepare.
+    pub data: Data,
+    /// Whose users to lay out for scoring.
+    pub tenants: Vec<TenantSelector>,
+    /// Memory that queries may use before they spill, in bytes.
+    pub memory_bytes: u64,
+    /// Folder for spilled data; unset means the system's temporary one.
+    pub scratch: Option<String>,
+}
+
+/// Which raw users are a tenant's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TenantSelector {
+    /// Name of the tenant.
+    pub name: String,
+    /// Value of the tenant column.
+    pub value: String,
+}
+
+/// See [`Task::Train`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TrainTask {
+    /// The run.
+    pub run: String,
+    /// Who it belongs to.
+    pub ownership: Ownership,
+    /// The whole job, for `run.json`.
+    pub job: Job,
+    /// Fingerprint of the prepared dataset.
+    pub dataset: String,
+}
+
+/// See [`Task::Evaluate`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct EvaluateTask {
+    /// The job's storage.
+    pub storage: Location,
+    /// The run.
+    pub run: String,
+    /// What the model must reach.
+    pub gates: Vec<Gate>,
+    /// The run that counts as published, for relative gates.
+    pub published_run: Option<String>,
+}
+
+/// See [`Task::Score`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ScoreTask {
+    /// The run whose model scores.
+    pub run: String,
+    /// Who it belongs to.
+    pub ownership: Ownership,
+    /// Fingerprint of the dataset that holds the tenant's users.
+    pub dataset: String,
+    /// The tenant.
+    pub tenant: Tenant,
+    /// Number of shards.
+    pub shards: u32,
+    /// Whether whole lists are published at once.
+    pub publish: bool,
+    /// Whether to publish over another owner's lists.
+    pub take_over: bool,
+}
+
+/// See [`Task::Publish`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PublishTask {
+    /// Name of the tenant.
+    pub tenant: String,
+    /// Where its lists are.
+    pub output: Location,
+    /// Who asks.
+    pub ownership: Ownership,
+    /// What to do.
+    pub action: PublishAction,
+    /// Runs of the output that `history` keeps.
+    pub history: History,
+}
+
+/// What a publish task does to a tenant's pointer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, tag = "type")]
+pub enum PublishAction {
+    /// Points to a scored run.
+    #[serde(rename_all = "camelCase")]
+    Publish { run: String, score_hash: String, take_over: bool },
+    /// Goes back to a former run; `hold` refuses later publishes until a release.
+    #[serde(rename_all = "camelCase")]
+    Rollback { to: String, hold: bool },
+    /// Ends a hold.
+    Release,
+}
+
+/// See [`Task::Collect`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CollectTask {
+    /// The job's storage.
+    pub storage: Location,
+    /// The run at whose end this is done.
+    pub run: String,
+    /// Whose runs are counted.
+    pub owner: String,
+    /// What to keep.
+    pub history: History,
+    /// Runs that must stay: unfinished, published in any tenant, or held.
+    pub keep: Vec<String>,
+}

@@ -1,0 +1,1 @@
+//! libtorch's c10d from safe Rust: store, process group, reducer and fused Adam.

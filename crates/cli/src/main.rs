@@ -1,0 +1,3 @@
+//! teasel: runs, validates, publishes and inspects recommender jobs.
+
+fn main() {}

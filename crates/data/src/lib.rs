@@ -1,0 +1,1 @@
+//! Reading raw interactions, cleaning, vocabulary, splits and the prepared dataset.

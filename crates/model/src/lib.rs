@@ -1,0 +1,1 @@
+//! The facet variational autoencoder, its losses and its evaluation metrics.

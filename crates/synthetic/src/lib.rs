@@ -1,0 +1,1 @@
+//! Synthetic interactions with planted facets.

@@ -1,0 +1,3 @@
+//! teasel-worker: the tasks that prepare, train, evaluate, score and publish.
+
+fn main() {}
