@@ -1,1 +1,43 @@
-.PHONY: build
+# Everything that people and CI do with this project. Each target says what it needs before it starts.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+ENVIRONMENT := eval "$$(scripts/environment)"
+EXAMPLE := examples/movielens-100k
+
+.PHONY: help build demo test lint generate docs deny
+
+help: ## Shows this list.
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+build: tools ## Builds `teasel` and `teasel-worker`.
+	@$(ENVIRONMENT); cargo build
+
+demo: build ## Trains on MovieLens-100k with two workers and publishes for two tenants.
+	@scripts/movielens-100k
+	@$(ENVIRONMENT); "$$CARGO_TARGET_DIR/debug/teasel" run $(EXAMPLE)/job.yaml
+
+test: tools lint deny ## Runs everything that checks the project.
+	@scripts/movielens-100k
+	@$(ENVIRONMENT); \
+	export TEASEL_MOVIELENS="$$PWD/$(EXAMPLE)/data" TEASEL_SEAWEEDFS="$$(scripts/seaweedfs)"; \
+	cargo build --workspace --bins; \
+	cargo test --workspace --all-targets; \
+	cargo test --workspace --doc
+
+lint: tools ## Checks format, lints, documentation and generated files.
+	@$(ENVIRONMENT); \
+	cargo fmt --all --check; \
+	cargo clippy --workspace --all-targets -- -D warnings; \
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items; \
+	cargo run --quiet -p teasel-api --bin teasel-api-generate -- --check
+
+generate: tools ## Writes the generated files: crds/ and docs/reference/.
+	@$(ENVIRONMENT); cargo run --quiet -p teasel-api --bin teasel-api-generate
+
+deny: tools ## Checks licences, duplicate versions and sources of dependencies.
+	@$(ENVIRONMENT); "$$(scripts/cargo-deny)" --workspace check licenses bans sources
+
+tools:
+	@scripts/tools
+.PHONY: tools
