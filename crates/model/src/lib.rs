@@ -1,1 +1,30 @@
 //! The facet variational autoencoder, its losses and its evaluation metrics.
+//!
+//! [`FacetVae`] gives losses whose gradients any optimizer and any data-parallel reducer can use; [`Scorer`] turns
+//! users' items into recommendations; [`metrics`] says how good these are; [`baselines`] holds what to compare with.
+//! Nothing here reads files, opens sockets or knows how many processes train.
+
+pub mod baselines;
+mod batch;
+pub mod bootstrap;
+mod config;
+mod dense;
+mod encoder;
+mod error;
+mod gaussian;
+pub mod metrics;
+mod multinomial;
+mod noise;
+mod parameters;
+pub mod philox;
+mod routing;
+mod scorer;
+mod targets;
+mod top_k;
+mod vae;
+
+pub use batch::BatchInput;
+pub use config::{Config, Likelihood};
+pub use error::{ModelError, Result};
+pub use scorer::{Recommendation, Scorer};
+pub use vae::{FacetVae, Loss};

@@ -1,0 +1,169 @@
+//! The shape of a model and its hyper-parameters.
+
+use teasel_api::resolved;
+
+use crate::error::{ModelError, Result};
+
+/// How behaviour is explained.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Likelihood {
+    /// A softmax over the catalogue.
+    Multinomial,
+    /// A mean and a learned variance per user and item.
+    Gaussian {
+        /// Smallest variance. On 0/1 data the likelihood has no bound without one.
+        variance_floor: f64,
+    },
+}
+
+/// The shape of a model and its hyper-parameters.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// Items in the catalogue.
+    pub items: usize,
+    /// Facets: how many interests.
+    pub facets: usize,
+    /// Latent dimensions of a facet, and width of the encoder's hidden layer for it.
+    pub dimensions: usize,
+    /// How behaviour is explained.
+    pub likelihood: Likelihood,
+    /// Temperature of the softmax over facets and of the decoder's cosines.
+    pub temperature: f64,
+    /// Standard deviation of the prior. It matters to the multinomial likelihood, whose means have length 1; the
+    /// Gaussian decoder's weights absorb any unit of the latents, so there it is without effect.
+    pub prior_deviation: f64,
+    /// Share of a user's items that is hidden from the encoder while training.
+    pub dropout: f64,
+    /// Final weight of the Kullback-Leibler term.
+    pub kl_weight: f64,
+    /// Steps over which that weight grows from 0; 0 means that it is final from the start.
+    pub kl_anneal_steps: u64,
+    /// Seed of parameters, dropout and noise.
+    pub seed: u64,
+}
+
+/// `exp` of twice the inverse of this stays far inside a 32-bit float's range, which is why the decoder needs no
+/// running maximum: cosines are bounded.
+const SMALLEST_TEMPERATURE: f64 = 0.025;
+
+impl Config {
+    /// The configuration that a resolved spec asks for, for a catalogue and an epoch of the given sizes.
+    pub fn from_spec(model: &resolved::Model, items: usize, steps_per_epoch: u64, seed: u64) -> Self {
+        let likelihood = match model.likelihood {
+            resolved::Likelihood::Multinomial => Likelihood::Multinomial,
+            resolved::Likelihood::Gaussian { variance_floor } => Likelihood::Gaussian { variance_floor },
+        };
+        Self {
+            items,
+            facets: model.facets as usize,
+            dimensions: model.dimensions as usize,
+            likelihood,
+            temperature: model.temperature,
+            prior_deviation: model.prior_deviation,
+            dropout: model.dropout,
+            kl_weight: model.kl.weight,
+            kl_anneal_steps: u64::from(model.kl.anneal_epochs) * steps_per_epoch,
+            seed,
+        }
+    }
+
+    /// Weight of the Kullback-Leibler term at a step, counted from 0 over all epochs.
+    pub fn divergence_weight(&self, step: u64) -> f64 {
+        if step >= self.kl_anneal_steps {
+            return self.kl_weight;
+        }
+        self.kl_weight * step as f64 / self.kl_anneal_steps as f64
+    }
+
+    /// Refuses what describes no model, with the name of the spec's field.
+    pub fn validate(&self) -> Result<()> {
+        let refuse = |reason: String| Err(ModelError::Configuration(reason));
+        if self.items == 0 {
+            return refuse("the catalogue has no items".into());
+        }
+        if self.items > i32::MAX as usize {
+            return refuse(format!("the catalogue has {} items, more than {}", self.items, i32::MAX));
+        }
+        if self.facets == 0 || self.dimensions == 0 {
+            return refuse("`model.facets` and `model.dimensions` must be at least 1".into());
+        }
+        if !(SMALLEST_TEMPERATURE..=100.0).contains(&self.temperature) {
+            return refuse(format!("`model.temperature` must be {SMALLEST_TEMPERATURE} to 100"));
+        }
+        if !(0.0..1.0).contains(&self.dropout) {
+            return refuse("`model.dropout` must be at least 0 and below 1".into());
+        }
+        if !(self.prior_deviation > 0.0 && self.prior_deviation.is_finite()) {
+            return refuse("`model.priorDeviation` must be above 0".into());
+        }
+        if !(self.kl_weight >= 0.0 && self.kl_weight.is_finite()) {
+            return refuse("`model.kl.weight` must be at least 0".into());
+        }
+        if let Likelihood::Gaussian { variance_floor } = self.likelihood
+            && !(variance_floor > 0.0 && variance_floor.is_finite())
+        {
+            return refuse("`model.likelihood.varianceFloor` must be above 0".into());
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    fn valid() -> Config {
+        Config {
+            items: 10,
+            facets: 3,
+            dimensions: 4,
+            likelihood: Likelihood::Multinomial,
+            temperature: 0.1,
+            prior_deviation: 0.075,
+            dropout: 0.5,
+            kl_weight: 0.2,
+            kl_anneal_steps: 4,
+            seed: 1,
+        }
+    }
+
+    #[rstest]
+    #[case::no_items(Config { items: 0, ..valid() }, "no items")]
+    #[case::no_facets(Config { facets: 0, ..valid() }, "model.facets")]
+    #[case::cold(Config { temperature: 0.01, ..valid() }, "model.temperature")]
+    #[case::not_a_number(Config { temperature: f64::NAN, ..valid() }, "model.temperature")]
+    #[case::drops_all(Config { dropout: 1.0, ..valid() }, "model.dropout")]
+    #[case::no_prior(Config { prior_deviation: 0.0, ..valid() }, "model.priorDeviation")]
+    #[case::negative_weight(Config { kl_weight: -1.0, ..valid() }, "model.kl.weight")]
+    #[case::no_floor(
+        Config { likelihood: Likelihood::Gaussian { variance_floor: 0.0 }, ..valid() },
+        "varianceFloor"
+    )]
+    fn a_refusal_names_the_field(#[case] config: Config, #[case] named: &str) {
+        let message = config.validate().unwrap_err().to_string();
+        assert!(message.contains(named), "{message}");
+    }
+
+    #[test]
+    fn a_valid_configuration_is_accepted() {
+        valid().validate().unwrap();
+    }
+
+    #[rstest]
+    #[case(0, 0.0)]
+    #[case(1, 0.05)]
+    #[case(4, 0.2)]
+    #[case(1000, 0.2)]
+    fn the_divergence_weight_grows_linearly_and_stays(#[case] step: u64, #[case] expected: f64) {
+        assert!((valid().divergence_weight(step) - expected).abs() < 1e-12);
+    }
+
+    #[test]
+    fn without_annealing_the_weight_is_final_at_once() {
+        let config = Config { kl_anneal_steps: 0, ..valid() };
+        assert_eq!(config.divergence_weight(0), 0.2);
+    }
+}

@@ -1,0 +1,168 @@
+//! How good ranked lists are, by the definitions of Liang, Krishnan, Hoffman and Jebara ("Variational Autoencoders for
+//! Collaborative Filtering", 2018).
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::error::ModelError;
+
+/// A measure of one user's list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum MetricKind {
+    /// Discounted cumulative gain with binary relevance, as a share of the best possible.
+    Ndcg,
+    /// Share of the relevant items that are in the list; of as many as fit into it.
+    Recall,
+}
+
+/// A measure and the length of the list's head that it looks at. Written `ndcg@100`, `recall@20`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Metric {
+    /// The measure.
+    pub kind: MetricKind,
+    /// Length of the head, at least 1.
+    pub cutoff: usize,
+}
+
+impl Metric {
+    /// The value of one user's list, from 0 to 1. `ranked` is best first; `relevant` holds the user's held-out items in
+    /// ascending order. Without relevant items the value is undefined, and 0: leave such users out.
+    pub fn of_user(&self, ranked: &[u32], relevant: &[u32]) -> f64 {
+        let reachable = relevant.len().min(self.cutoff);
+        if reachable == 0 {
+            return 0.0;
+        }
+        let hits = ranked
+            .iter()
+            .take(self.cutoff)
+            .enumerate()
+            .filter(|(_, item)| relevant.binary_search(item).is_ok())
+            .map(|(place, _)| place);
+        match self.kind {
+            MetricKind::Recall => hits.count() as f64 / reachable as f64,
+            MetricKind::Ndcg => {
+                let ideal: f64 = (0..reachable).map(discount).sum();
+                hits.map(discount).sum::<f64>() / ideal
+            }
+        }
+    }
+}
+
+/// `1 / log2(place + 2)`, places counted from 0.
+fn discount(place: usize) -> f64 {
+    1.0 / ((place + 2) as f64).log2()
+}
+
+/// The arithmetic mean; 0 of nothing.
+pub fn mean(values: &[f64]) -> f64 {
+    if values.is_empty() { 0.0 } else { values.iter().sum::<f64>() / values.len() as f64 }
+}
+
+impl fmt::Display for Metric {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = match self.kind {
+            MetricKind::Ndcg => "ndcg",
+            MetricKind::Recall => "recall",
+        };
+        write!(formatter, "{name}@{}", self.cutoff)
+    }
+}
+
+impl FromStr for Metric {
+    type Err = ModelError;
+
+    fn from_str(text: &str) -> Result<Self, ModelError> {
+        let unknown =
+            || ModelError::Configuration(format!("`{text}` is no metric; write `ndcg@100` or `recall@20`"));
+        let (name, cutoff) = text.split_once('@').ok_or_else(unknown)?;
+        let kind = match name {
+            "ndcg" => MetricKind::Ndcg,
+            "recall" => MetricKind::Recall,
+            _ => return Err(unknown()),
+        };
+        let cutoff = cutoff.parse().ok().filter(|&cutoff| cutoff > 0).ok_or_else(unknown)?;
+        Ok(Self { kind, cutoff })
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+    use rstest::rstest;
+
+    use super::*;
+
+    fn metric(text: &str) -> Metric {
+        text.parse().unwrap()
+    }
+
+    #[rstest]
+    #[case::all_first("ndcg@3", &[4, 5], &[4, 5], 1.0)]
+    #[case::none("ndcg@3", &[1, 2, 3], &[4, 5], 0.0)]
+    #[case::second_place("ndcg@2", &[1, 4], &[4], 0.630_929_753_571_457_4)]
+    #[case::more_relevant_than_places("recall@2", &[4, 5], &[4, 5, 6, 7], 1.0)]
+    #[case::half("recall@10", &[4, 1, 2], &[4, 9], 0.5)]
+    #[case::beyond_the_cutoff("recall@1", &[1, 4], &[4], 0.0)]
+    #[case::nothing_relevant("ndcg@5", &[1, 4], &[], 0.0)]
+    #[case::empty_list("ndcg@5", &[], &[1], 0.0)]
+    fn values_follow_the_definitions(
+        #[case] name: &str,
+        #[case] ranked: &[u32],
+        #[case] relevant: &[u32],
+        #[case] expected: f64,
+    ) {
+        assert!((metric(name).of_user(ranked, relevant) - expected).abs() < 1e-12);
+    }
+
+    /// Straight from the paper: a relevance vector over the whole catalogue, cut off at R.
+    fn independent(kind: MetricKind, cutoff: usize, ranked: &[u32], relevant: &BTreeSet<u32>) -> f64 {
+        let gains: Vec<f64> =
+            ranked.iter().map(|item| if relevant.contains(item) { 1.0 } else { 0.0 }).take(cutoff).collect();
+        match kind {
+            MetricKind::Recall => gains.iter().sum::<f64>() / cutoff.min(relevant.len()) as f64,
+            MetricKind::Ndcg => {
+                let dcg = |gains: &[f64]| -> f64 {
+                    gains.iter().zip(1..).map(|(gain, rank)| (gain.exp2() - 1.0) / f64::from(rank + 1).log2()).sum()
+                };
+                let mut best = vec![1.0; relevant.len()];
+                best.truncate(cutoff);
+                dcg(&gains) / dcg(&best)
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn values_equal_an_independent_computation(
+            ranked in Just((0_u32..40).collect::<Vec<_>>()).prop_shuffle(),
+            relevant in prop::collection::btree_set(0_u32..60, 1..30),
+            cutoff in 1_usize..50,
+        ) {
+            let sorted: Vec<u32> = relevant.iter().copied().collect();
+            for kind in [MetricKind::Ndcg, MetricKind::Recall] {
+                let value = Metric { kind, cutoff }.of_user(&ranked, &sorted);
+                prop_assert!((value - independent(kind, cutoff, &ranked, &relevant)).abs() < 1e-12);
+            }
+        }
+    }
+
+    #[rstest]
+    #[case("ndcg")]
+    #[case("ndcg@")]
+    #[case("ndcg@0")]
+    #[case("ndcg@-1")]
+    #[case("map@10")]
+    fn what_is_no_metric_is_refused(#[case] text: &str) {
+        assert!(text.parse::<Metric>().is_err());
+    }
+
+    #[test]
+    fn a_metric_is_written_as_it_is_read() {
+        for text in ["ndcg@100", "recall@20"] {
+            assert_eq!(metric(text).to_string(), text);
+        }
+    }
+}

@@ -1,0 +1,423 @@
+//! Recommendations: users' items to the best items of the catalogue, in memory that depends on neither's number beyond
+//! one batch and one block.
+
+use tch::{Kind, Tensor};
+
+use crate::batch::BatchInput;
+use crate::config::{Config, Likelihood};
+use crate::dense::{self, Workspace};
+use crate::encoder::{Encoder, History, Strategy};
+use crate::error::{ModelError, Result};
+use crate::gaussian;
+use crate::multinomial;
+use crate::parameters::{Parameters, Role};
+use crate::routing::{log_routing, normalise};
+use crate::top_k::TopK;
+
+/// Bytes of one block of scores before they are summed over facets.
+const BLOCK_BYTES: usize = 8 << 20;
+const SCORES: usize = 0;
+const WEIGHTED: usize = 1;
+
+/// One recommended item.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Recommendation {
+    /// Index of the item.
+    pub item: u32,
+    /// Higher is better; comparable between the items of one user only. Multinomial: the unnormalised logarithm of the
+    /// item's probability. Gaussian: the mean.
+    pub score: f32,
+    /// The facet that contributes most to the score: which interest the item serves.
+    pub facet: u32,
+}
+
+/// Scores users with a model's parameters as they were when it was made.
+#[derive(Debug)]
+pub struct Scorer {
+    config: Config,
+    parameters: Parameters,
+    log_routing: Tensor,
+    strategy: Strategy,
+    catalogue: Catalogue,
+    workspace: Workspace,
+    scores: Vec<f32>,
+    /// Items of a block; unset means by the size of the batch.
+    block: Option<usize>,
+}
+
+/// The items that may be recommended, as the decoder reads them.
+#[derive(Debug)]
+struct Catalogue {
+    /// Item indices, ascending; unset means all.
+    allowed: Option<Vec<i64>>,
+    size: usize,
+    /// `[size, dimensions]`: directions, or the Gaussian mean's weights.
+    items: Tensor,
+    /// `[size]`: the Gaussian mean's bias.
+    bias: Option<Tensor>,
+    /// `[facets, size]`
+    log_routing: Tensor,
+    /// `[size, facets]`
+    shares: Tensor,
+}
+
+impl Scorer {
+    /// `allowed` lists the items that may be recommended, in any order; unset means all.
+    pub(crate) fn new(config: &Config, parameters: &Parameters, allowed: Option<&[i64]>) -> Result<Self> {
+        let _guard = tch::no_grad_guard();
+        let parameters = parameters.copied()?;
+        let directions = normalise(parameters.get(Role::Items)?)?;
+        let routing = log_routing(&directions, parameters.get(Role::Facets)?, config.temperature, None)?;
+        let (items, bias) = match config.likelihood {
+            Likelihood::Multinomial => (directions, None),
+            Likelihood::Gaussian { .. } => {
+                (parameters.get(Role::Mean)?.shallow_clone(), Some(parameters.get(Role::MeanBias)?.shallow_clone()))
+            }
+        };
+        let catalogue = Catalogue::new(config.items, items, bias, &routing, allowed)?;
+        Ok(Self {
+            config: config.clone(),
+            parameters,
+            log_routing: routing,
+            strategy: Strategy::for_shape(config),
+            catalogue,
+            workspace: Workspace::default(),
+            scores: Vec::new(),
+            block: None,
+        })
+    }
+
+    /// The best `top_k` items of each user, best first; fewer where the catalogue has no more. Of equal scores the
+    /// smaller item comes first. Dropout and noise are off. Batches of 256 to 1024 users are fastest.
+    pub fn recommend(
+        &mut self,
+        batch: &BatchInput<'_>,
+        top_k: usize,
+        exclude_seen: bool,
+    ) -> Result<Vec<Vec<Recommendation>>> {
+        batch.validate(self.config.items)?;
+        if batch.users() == 0 {
+            return Ok(Vec::new());
+        }
+        let _guard = tch::no_grad_guard();
+        let encoder = Encoder::new(&self.parameters, &self.log_routing, self.strategy)?;
+        let mean = encoder.encode(&History::complete(batch, Kind::Float)?)?.mean;
+        let latents = match self.config.likelihood {
+            Likelihood::Multinomial => normalise(&mean)?.f_transpose(0, 1)?.f_contiguous()?,
+            Likelihood::Gaussian { .. } => mean.f_contiguous()?,
+        };
+        let seen = if exclude_seen { self.catalogue.columns(batch) } else { vec![Vec::new(); batch.users()] };
+        let best = self.best(&latents, batch.users(), top_k, &seen)?;
+        self.with_facets(&latents, best)
+    }
+
+    /// The best columns of the catalogue per user.
+    fn best(
+        &mut self,
+        latents: &Tensor,
+        users: usize,
+        top_k: usize,
+        seen: &[Vec<u32>],
+    ) -> Result<Vec<Vec<(f32, u32)>>> {
+        let mut top: Vec<TopK> = (0..users).map(|_| TopK::new(top_k)).collect();
+        let mut next_seen = vec![0_usize; users];
+        let width = match self.config.likelihood {
+            Likelihood::Multinomial => users * self.config.facets,
+            Likelihood::Gaussian { .. } => users,
+        };
+        let block = self.block.unwrap_or_else(|| (BLOCK_BYTES / (width * size_of::<f32>())).clamp(128, 4096));
+        for (start, length) in dense::blocks(self.catalogue.size, block) {
+            let scores = self.catalogue.scores(&self.config, latents, start, length, &mut self.workspace)?;
+            let width = length as usize;
+            self.scores.resize(users * width, 0.0);
+            scores.f_copy_data(&mut self.scores, users * width)?;
+            let rows = self.scores.chunks_exact_mut(width).zip(&mut top).zip(seen.iter().zip(&mut next_seen));
+            for ((row, top), (seen, next)) in rows {
+                while let Some(column) = seen.get(*next).filter(|&&column| i64::from(column) < start + length) {
+                    row[*column as usize - start as usize] = f32::NEG_INFINITY;
+                    *next += 1;
+                }
+                top.extend(start as u32, row);
+            }
+        }
+        Ok(top.into_iter().map(TopK::into_sorted).collect())
+    }
+
+    /// Adds the facet that each recommended item serves.
+    fn with_facets(&self, latents: &Tensor, best: Vec<Vec<(f32, u32)>>) -> Result<Vec<Vec<Recommendation>>> {
+        let longest = best.iter().map(Vec::len).max().unwrap_or(0);
+        if longest == 0 {
+            return Ok(best.iter().map(|_| Vec::new()).collect());
+        }
+        // Short lists are filled up with column 0, whose facets nobody reads.
+        let columns: Vec<i64> = best
+            .iter()
+            .flat_map(|list| (0..longest).map(|place| list.get(place).map_or(0, |&(_, column)| i64::from(column))))
+            .collect();
+        let columns = Tensor::f_from_slice(&columns)?;
+        let facets = self.catalogue.serving_facets(&self.config, latents, &columns, longest as i64)?;
+        let served = best.into_iter().zip(facets.chunks_exact(longest));
+        Ok(served
+            .map(|(list, facets)| {
+                let recommend = |((score, column), &facet): ((f32, u32), &i64)| Recommendation {
+                    item: self.catalogue.item(column),
+                    score: match self.config.likelihood {
+                        Likelihood::Multinomial => score.ln() + (1.0 / self.config.temperature) as f32,
+                        Likelihood::Gaussian { .. } => score,
+                    },
+                    facet: facet as u32,
+                };
+                list.into_iter().zip(facets).map(recommend).collect()
+            })
+            .collect())
+    }
+}
+
+impl Catalogue {
+    fn new(
+        total: usize,
+        items: Tensor,
+        bias: Option<Tensor>,
+        log_routing: &Tensor,
+        allowed: Option<&[i64]>,
+    ) -> Result<Self> {
+        let Some(allowed) = allowed else {
+            let shares = shares(log_routing)?;
+            return Ok(Self {
+                allowed: None,
+                size: total,
+                items,
+                bias,
+                log_routing: log_routing.shallow_clone(),
+                shares,
+            });
+        };
+        let mut allowed = allowed.to_vec();
+        allowed.sort_unstable();
+        allowed.dedup();
+        if allowed.first().is_some_and(|&item| item < 0) || allowed.last().is_some_and(|&item| item >= total as i64)
+        {
+            return Err(ModelError::Input(format!("an allowed item is none of the model's {total}")));
+        }
+        let index = Tensor::f_from_slice(&allowed)?;
+        let log_routing = log_routing.f_index_select(1, &index)?;
+        Ok(Self {
+            size: allowed.len(),
+            items: items.f_index_select(0, &index)?,
+            bias: bias.map(|bias| bias.f_index_select(0, &index)).transpose()?,
+            shares: shares(&log_routing)?,
+            log_routing,
+            allowed: Some(allowed),
+        })
+    }
+
+    fn item(&self, column: u32) -> u32 {
+        self.allowed.as_ref().map_or(column, |allowed| allowed[column as usize] as u32)
+    }
+
+    /// The columns of each user's own items, ascending.
+    fn columns(&self, batch: &BatchInput<'_>) -> Vec<Vec<u32>> {
+        let column = |item: i64| match &self.allowed {
+            None => Some(item as u32),
+            Some(allowed) => allowed.binary_search(&item).ok().map(|column| column as u32),
+        };
+        (0..batch.users())
+            .map(|user| {
+                let mut columns: Vec<u32> = batch.items_of(user).iter().copied().filter_map(column).collect();
+                columns.sort_unstable();
+                columns
+            })
+            .collect()
+    }
+
+    fn gaussian<'a>(&'a self, latents: &'a Tensor, bias: &'a Tensor) -> gaussian::Decoder<'a> {
+        let layer = gaussian::Layer { weight: &self.items, bias };
+        // Means alone are read, so the variance's layer is never looked at.
+        gaussian::Decoder { latents, shares: &self.shares, mean: layer, variance: layer, variance_floor: 0.0 }
+    }
+
+    /// What ranks a block of columns, `[users, length]`.
+    fn scores(
+        &self,
+        config: &Config,
+        latents: &Tensor,
+        start: i64,
+        length: i64,
+        workspace: &mut Workspace,
+    ) -> Result<Tensor> {
+        if let Some(bias) = &self.bias {
+            let decoder = self.gaussian(latents, bias);
+            return decoder.means(&decoder.flat_latents()?, start, length, SCORES, workspace);
+        }
+        let decoder = multinomial::Decoder {
+            latents,
+            items: &self.items,
+            log_routing: &self.log_routing,
+            temperature: config.temperature,
+        };
+        let weighted = decoder.weighted_scores(&decoder.scaled_latents()?, start, length, WEIGHTED, workspace)?;
+        let scores = workspace.buffer(SCORES, &[latents.size()[1], length], Kind::Float)?;
+        let _ = weighted.f_sum_intlist_out(&scores, 0, false, None)?;
+        Ok(scores)
+    }
+
+    /// The facet with the largest part in each score; `columns` holds `longest` of each user.
+    fn serving_facets(
+        &self,
+        config: &Config,
+        latents: &Tensor,
+        columns: &Tensor,
+        longest: i64,
+    ) -> Result<Vec<i64>> {
+        let rows = |table: &Tensor| table.f_index_select(0, columns)?.f_view_([-1, longest, table.size()[1]]);
+        // `[users, longest, facets]`
+        let parts = match config.likelihood {
+            Likelihood::Multinomial => rows(&self.items)?
+                .f_bmm(&latents.f_permute([1, 2, 0])?)?
+                .f_mul_scalar(1.0 / config.temperature)?
+                .f_add(&rows(&self.shares.f_log()?)?)?,
+            Likelihood::Gaussian { .. } => {
+                rows(&self.items)?.f_bmm(&latents.f_transpose(1, 2)?)?.f_mul(&rows(&self.shares)?)?
+            }
+        };
+        let facets = parts.f_argmax(-1, false)?;
+        let mut result = vec![0; facets.numel()];
+        facets.f_contiguous()?.f_copy_data(&mut result, facets.numel())?;
+        Ok(result)
+    }
+}
+
+/// `[items, facets]` from the logarithm, `[facets, items]`.
+fn shares(log_routing: &Tensor) -> Result<Tensor> {
+    Ok(log_routing.f_exp()?.f_transpose(0, 1)?.f_contiguous()?)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+    use crate::vae::FacetVae;
+
+    const ITEMS: usize = 37;
+    const BATCH: BatchInput<'static> =
+        BatchInput { offsets: &[0, 3, 4, 4], items: &[30, 2, 17, 9], weights: None, user_keys: &[1, 2, 3] };
+
+    fn model(likelihood: Likelihood) -> FacetVae {
+        FacetVae::new(Config {
+            items: ITEMS,
+            facets: 3,
+            dimensions: 5,
+            likelihood,
+            temperature: 0.2,
+            prior_deviation: 0.1,
+            dropout: 0.5,
+            kl_weight: 0.2,
+            kl_anneal_steps: 0,
+            seed: 4,
+        })
+        .unwrap()
+    }
+
+    /// Everything scored and sorted at once: per user, `(item, score, facet)` by the formulas as they are written.
+    fn dense(scorer: &Scorer, batch: &BatchInput<'_>) -> Vec<Vec<(u32, f32, u32)>> {
+        let _guard = tch::no_grad_guard();
+        let encoder = Encoder::new(&scorer.parameters, &scorer.log_routing, scorer.strategy).unwrap();
+        let mean = encoder.encode(&History::complete(batch, Kind::Float).unwrap()).unwrap().mean;
+        let shares = scorer.log_routing.exp().unsqueeze(0);
+        let (parts, scores) = match scorer.config.likelihood {
+            Likelihood::Multinomial => {
+                let items = normalise(scorer.parameters.get(Role::Items).unwrap()).unwrap();
+                let cosines = normalise(&mean).unwrap().matmul(&items.transpose(0, 1));
+                let parts = (cosines / 0.2).exp() * shares;
+                let scores = parts.sum_dim_intlist(1, false, None).log();
+                (parts, scores)
+            }
+            Likelihood::Gaussian { .. } => {
+                let weight = scorer.parameters.get(Role::Mean).unwrap();
+                let parts = mean.matmul(&weight.transpose(0, 1)) * shares;
+                let scores = parts.sum_dim_intlist(1, false, None) + scorer.parameters.get(Role::MeanBias).unwrap();
+                (parts, scores)
+            }
+        };
+        let facets = parts.argmax(1, false);
+        (0..batch.users() as i64)
+            .map(|user| {
+                let scores: Vec<f32> = Vec::try_from(scores.get(user)).unwrap();
+                let facets: Vec<i64> = Vec::try_from(facets.get(user)).unwrap();
+                let mut list: Vec<(u32, f32, u32)> = (0..)
+                    .zip(scores)
+                    .zip(facets)
+                    .map(|((item, score), facet)| (item, score, facet as u32))
+                    .collect();
+                list.sort_by(|left, right| right.1.total_cmp(&left.1));
+                list
+            })
+            .collect()
+    }
+
+    #[rstest]
+    fn lists_equal_the_head_of_a_full_sort(
+        #[values(Likelihood::Multinomial, Likelihood::Gaussian { variance_floor: 0.01 })] likelihood: Likelihood,
+        #[values(1, 7, 37, 100)] block: usize,
+        #[values(1, 10, 50)] top_k: usize,
+        #[values(false, true)] exclude_seen: bool,
+        #[values(None, Some(&[36_i64, 2, 9, 11, 12, 13, 2][..]))] allowed: Option<&[i64]>,
+    ) {
+        let mut scorer = model(likelihood).scorer(allowed).unwrap();
+        scorer.block = Some(block);
+        let lists = scorer.recommend(&BATCH, top_k, exclude_seen).unwrap();
+        for (user, (list, mut expected)) in lists.iter().zip(dense(&scorer, &BATCH)).enumerate() {
+            expected.retain(|&(item, ..)| {
+                let item = i64::from(item);
+                allowed.is_none_or(|allowed| allowed.contains(&item))
+                    && !(exclude_seen && BATCH.items_of(user).contains(&item))
+            });
+            expected.truncate(top_k);
+            assert_eq!(list.len(), expected.len());
+            for (actual, (item, score, facet)) in list.iter().zip(expected) {
+                assert_eq!((actual.item, actual.facet), (item, facet));
+                assert!((actual.score - score).abs() < 1e-4, "{} {score}", actual.score);
+            }
+        }
+    }
+
+    #[test]
+    fn a_scorer_keeps_the_parameters_it_was_made_with() {
+        let model = model(Likelihood::Multinomial);
+        let mut scorer = model.scorer(None).unwrap();
+        let before = scorer.recommend(&BATCH, 5, true).unwrap();
+        for (_, parameter) in model.parameters() {
+            let _ = parameter.detach().fill_(0.5);
+        }
+        assert_eq!(scorer.recommend(&BATCH, 5, true).unwrap(), before);
+    }
+
+    #[test]
+    fn a_users_list_does_not_depend_on_its_neighbours() {
+        let mut scorer = model(Likelihood::Multinomial).scorer(None).unwrap();
+        let together = scorer.recommend(&BATCH, 5, true).unwrap();
+        let alone = BatchInput { offsets: &[0, 1], items: &[9], weights: None, user_keys: &[77] };
+        let list = &scorer.recommend(&alone, 5, true).unwrap()[0];
+        let items = |list: &[Recommendation]| list.iter().map(|one| one.item).collect::<Vec<_>>();
+        assert_eq!(items(list), items(&together[1]));
+    }
+
+    #[test]
+    fn no_users_and_no_places_are_no_failure() {
+        let mut scorer = model(Likelihood::Multinomial).scorer(None).unwrap();
+        let nobody = BatchInput { offsets: &[0], items: &[], weights: None, user_keys: &[] };
+        assert!(scorer.recommend(&nobody, 5, true).unwrap().is_empty());
+        assert_eq!(scorer.recommend(&BATCH, 0, true).unwrap(), vec![Vec::new(); 3]);
+        let mut empty = model(Likelihood::Multinomial).scorer(Some(&[])).unwrap();
+        assert_eq!(empty.recommend(&BATCH, 5, true).unwrap(), vec![Vec::new(); 3]);
+    }
+
+    #[rstest]
+    #[case(&[0, 37])]
+    #[case(&[-1, 3])]
+    fn an_allowed_item_outside_the_catalogue_is_refused(#[case] allowed: &[i64]) {
+        assert!(matches!(model(Likelihood::Multinomial).scorer(Some(allowed)), Err(ModelError::Input(_))));
+    }
+}

@@ -1,0 +1,255 @@
+//! The facet variational autoencoder, after MacridVAE (Ma, Zhou, Cui, Yang and Zhu, "Learning Disentangled
+//! Representations for Recommendation", 2019).
+//!
+//! An item `i` belongs to facets by `c_i = softmax_k(cos(t_i, m_k) / temperature)`. Each facet's encoder sees the user's
+//! items weighted by `c_k` and says where the user stands in it; the decoder explains each item by its facets.
+
+use tch::{Kind, Tensor};
+
+use crate::batch::BatchInput;
+use crate::config::{Config, Likelihood};
+use crate::dense::Workspace;
+use crate::encoder::{Encoded, Encoder, History, Strategy};
+use crate::error::{ModelError, Result};
+use crate::gaussian;
+use crate::multinomial::{self, Plan};
+use crate::noise::Noise;
+use crate::parameters::{Parameters, Role};
+use crate::routing::{log_routing, normalise};
+use crate::scorer::Scorer;
+use crate::targets::Targets;
+
+/// A facet variational autoencoder: its parameters, and the work space of training.
+#[derive(Debug)]
+pub struct FacetVae {
+    config: Config,
+    parameters: Parameters,
+    noise: Noise,
+    kind: Kind,
+    strategy: Strategy,
+    plan: Option<Plan>,
+    workspace: Workspace,
+}
+
+/// The loss of a batch, summed over its users.
+#[derive(Debug)]
+pub struct Loss {
+    /// A scalar whose value is the loss and whose backward pass adds to the parameters' gradients. Multiply it by
+    /// `1 / users of the batch over all processes` to train by the mean.
+    pub objective: Tensor,
+    /// The reconstruction term.
+    pub negative_log_likelihood: f64,
+    /// The Kullback-Leibler divergence from the prior, before its weight.
+    pub divergence: f64,
+    /// Its weight at this step.
+    pub divergence_weight: f64,
+    /// Users of the batch.
+    pub users: usize,
+}
+
+impl FacetVae {
+    /// A model with fresh parameters: a pure function of the configuration.
+    pub fn new(config: Config) -> Result<Self> {
+        Self::with_kind(config, Kind::Float)
+    }
+
+    pub(crate) fn with_kind(config: Config, kind: Kind) -> Result<Self> {
+        config.validate()?;
+        Ok(Self {
+            parameters: Parameters::fresh(&config, kind)?,
+            noise: Noise::new(config.seed),
+            kind,
+            strategy: Strategy::for_shape(&config),
+            plan: None,
+            workspace: Workspace::default(),
+            config,
+        })
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Names and values of the parameters, in an order that depends on the likelihood alone. The tensors are leaves that
+    /// require gradients; an optimizer changes them in place.
+    pub fn parameters(&self) -> &[(String, Tensor)] {
+        self.parameters.named()
+    }
+
+    /// The parameters as a safetensors file: 32-bit floats under the names of [`Self::parameters`].
+    pub fn to_safetensors(&self) -> Result<Vec<u8>> {
+        self.parameters.to_safetensors()
+    }
+
+    /// Takes over the parameters of a safetensors file. They are copied into the existing tensors, so handles to these
+    /// stay valid; on an error nothing has changed.
+    pub fn load_safetensors(&mut self, bytes: &[u8]) -> Result<()> {
+        self.parameters.load(bytes)
+    }
+
+    /// What recommends with the parameters as they are now. `allowed` lists the items that may be recommended, in any
+    /// order; unset means all.
+    pub fn scorer(&self, allowed: Option<&[i64]>) -> Result<Scorer> {
+        Scorer::new(&self.config, &self.parameters, allowed)
+    }
+
+    /// The loss of a batch at a step, summed over the batch's users. `step` counts from 0 over all epochs and keys
+    /// dropout and noise, so a batch that is split over processes has the same loss and gradients as a whole one, up to
+    /// rounding.
+    ///
+    /// A batch without users has loss 0 and gives every parameter a gradient of 0.
+    pub fn loss(&mut self, batch: &BatchInput<'_>, step: u64) -> Result<Loss> {
+        batch.validate(self.config.items)?;
+        let divergence_weight = self.config.divergence_weight(step);
+        if batch.users() == 0 {
+            let objective = self.zero()?;
+            return Ok(Loss {
+                objective,
+                negative_log_likelihood: 0.0,
+                divergence: 0.0,
+                divergence_weight,
+                users: 0,
+            });
+        }
+
+        let gumbel = self.noise.gumbel(step, self.config.facets, self.config.items)?.f_to_kind(self.kind)?;
+        let directions = normalise(self.parameters.get(Role::Items)?)?;
+        let routing =
+            log_routing(&directions, self.parameters.get(Role::Facets)?, self.config.temperature, Some(&gumbel))?;
+        let history = History::after_dropout(batch, self.kind, &self.noise, self.config.dropout, step)?;
+        let encoded = Encoder::new(&self.parameters, &routing, self.strategy)?.encode(&history)?;
+        let divergence = self.divergence(&encoded)?;
+        let latents = self.sample(&encoded, batch, step)?;
+        let (surrogate, negative_log_likelihood) = match self.config.likelihood {
+            Likelihood::Multinomial => self.multinomial(batch, &latents, &directions, &routing)?,
+            Likelihood::Gaussian { variance_floor } => self.gaussian(batch, &latents, &routing, variance_floor)?,
+        };
+
+        let objective = surrogate.f_add(&divergence.f_mul_scalar(divergence_weight)?)?;
+        let divergence = divergence.f_double_value(&[])?;
+        let value = negative_log_likelihood + divergence_weight * divergence;
+        if !value.is_finite() {
+            return Err(ModelError::Diverged { step });
+        }
+        let objective = objective.f_add_scalar(value - objective.f_double_value(&[])?)?;
+        Ok(Loss { objective, negative_log_likelihood, divergence, divergence_weight, users: batch.users() })
+    }
+
+    /// 0, with a path to every parameter.
+    fn zero(&self) -> Result<Tensor> {
+        let mut zero = Tensor::f_zeros([0_i64; 0], (self.kind, tch::Device::Cpu))?;
+        for (_, parameter) in self.parameters.named() {
+            // An empty slice: a sum over all could be infinite, and infinity times 0 is no number.
+            zero = zero.f_add(&parameter.f_narrow(0, 0, 0)?.f_sum(None)?)?;
+        }
+        Ok(zero)
+    }
+
+    /// The divergence of the latents from their prior. For the multinomial likelihood means have length 1, so their part
+    /// is a constant and left out.
+    fn divergence(&self, encoded: &Encoded) -> Result<Tensor> {
+        let log_variance = &encoded.log_variance;
+        let spread = log_variance.f_exp()?.f_sub(log_variance)?.f_add_scalar(-1.0)?;
+        let terms = match self.config.likelihood {
+            Likelihood::Multinomial => spread,
+            Likelihood::Gaussian { .. } => spread.f_add(&encoded.mean.f_square()?)?,
+        };
+        Ok(terms.f_sum(None)?.f_mul_scalar(0.5)?)
+    }
+
+    /// One draw of the latents per user, `[users, facets, dimensions]`.
+    fn sample(&self, encoded: &Encoded, batch: &BatchInput<'_>, step: u64) -> Result<Tensor> {
+        let (facets, dimensions) = (self.config.facets, self.config.dimensions);
+        let noise = self.noise.latent(step, batch.user_keys, facets * dimensions)?.f_to_kind(self.kind)?;
+        let noise = noise.f_reshape([-1, facets as i64, dimensions as i64])?;
+        let deviation = encoded.log_variance.f_mul_scalar(0.5)?.f_exp()?;
+        let (mean, spread) = match self.config.likelihood {
+            Likelihood::Multinomial => {
+                (normalise(&encoded.mean)?, deviation.f_mul_scalar(self.config.prior_deviation)?)
+            }
+            Likelihood::Gaussian { .. } => (encoded.mean.shallow_clone(), deviation),
+        };
+        Ok(mean.f_add(&noise.f_mul(&spread)?)?)
+    }
+
+    fn multinomial(
+        &mut self,
+        batch: &BatchInput<'_>,
+        latents: &Tensor,
+        directions: &Tensor,
+        routing: &Tensor,
+    ) -> Result<(Tensor, f64)> {
+        let latents = normalise(latents)?.f_transpose(0, 1)?.f_contiguous()?;
+        let plan = self
+            .plan
+            .unwrap_or_else(|| Plan::for_shape(batch.users(), self.config.facets, self.config.items, self.kind));
+        let targets = Targets::new(batch, self.config.items, plan.block, self.kind)?;
+        let decoder = multinomial::Decoder {
+            latents: &latents.f_detach()?,
+            items: &directions.f_detach()?,
+            log_routing: &routing.f_detach()?,
+            temperature: self.config.temperature,
+        };
+        let gradients = decoder.gradients(&targets, plan, &mut self.workspace)?;
+        let surrogate = linear(&[
+            (&latents, &gradients.latents),
+            (directions, &gradients.items),
+            (routing, &gradients.log_routing),
+        ])?;
+        Ok((surrogate, gradients.negative_log_likelihood))
+    }
+
+    fn gaussian(
+        &mut self,
+        batch: &BatchInput<'_>,
+        latents: &Tensor,
+        routing: &Tensor,
+        variance_floor: f64,
+    ) -> Result<(Tensor, f64)> {
+        let block = match self.plan {
+            Some(plan) => plan.block,
+            None => gaussian::block_for_shape(batch.users(), self.config.items, self.kind),
+        };
+        let targets = Targets::new(batch, self.config.items, block, self.kind)?;
+        let shares = routing.f_exp()?.f_transpose(0, 1)?.f_contiguous()?;
+        let (mean, mean_bias) = (self.parameters.get(Role::Mean)?, self.parameters.get(Role::MeanBias)?);
+        let (variance, variance_bias) =
+            (self.parameters.get(Role::Variance)?, self.parameters.get(Role::VarianceBias)?);
+        let decoder = gaussian::Decoder {
+            latents: &latents.f_detach()?,
+            shares: &shares.f_detach()?,
+            mean: gaussian::Layer { weight: &mean.f_detach()?, bias: &mean_bias.f_detach()? },
+            variance: gaussian::Layer { weight: &variance.f_detach()?, bias: &variance_bias.f_detach()? },
+            variance_floor,
+        };
+        let gradients = decoder.gradients(&targets, block, &mut self.workspace)?;
+        // Without this path a prototype or direction that only routing reads would still have a gradient, by the shares.
+        let surrogate = linear(&[
+            (latents, &gradients.latents),
+            (&shares, &gradients.shares),
+            (mean, &gradients.mean.weight),
+            (mean_bias, &gradients.mean.bias),
+            (variance, &gradients.variance.weight),
+            (variance_bias, &gradients.variance.bias),
+        ])?;
+        Ok((surrogate, gradients.negative_log_likelihood))
+    }
+}
+
+/// A scalar with the given gradients: backward through autograd, so that whoever listens for gradients hears of them.
+fn linear(pairs: &[(&Tensor, &Tensor)]) -> Result<Tensor> {
+    let mut sum: Option<Tensor> = None;
+    for (tensor, gradient) in pairs {
+        let term = tensor.f_mul(gradient)?.f_sum(None)?;
+        sum = Some(match sum {
+            Some(sum) => sum.f_add(&term)?,
+            None => term,
+        });
+    }
+    sum.ok_or_else(|| ModelError::Configuration("a likelihood without gradients".into()))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod tests;
