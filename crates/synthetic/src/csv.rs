@@ -1,54 +1,86 @@
-//! The data as CSV. No value ever needs quoting.
+//! Generated data as CSV. No field needs quotes.
 
-use std::io::{BufWriter, Write};
+use std::io::{self, Write};
 
-use crate::{Generator, SyntheticError};
+use crate::Generator;
 
-/// Writes `user_id,item_id,event,timestamp,site` rows.
+/// Writes `user_id,item_id,event,rating,timestamp,tenant` and returns the number of rows below the header.
 ///
 /// # Errors
-/// What the writer answers.
-pub fn write_interactions(generator: &Generator, out: impl Write) -> Result<(), SyntheticError> {
-    let mut out = BufWriter::new(out);
-    writeln!(out, "user_id,item_id,event,timestamp,site")?;
-    for row in generator.interactions() {
-        writeln!(out, "u{},i{},{},{},{}", row.user, row.item, row.event, row.timestamp, row.site)?;
+/// Those of `target`.
+pub fn write_interactions(generator: &Generator, mut target: impl Write) -> io::Result<u64> {
+    writeln!(target, "user_id,item_id,event,rating,timestamp,tenant")?;
+    let mut rows = 0;
+    for user in generator.users() {
+        for interaction in &user.interactions {
+            writeln!(
+                target,
+                "{},item-{},{},{},{},{}",
+                user.id,
+                interaction.item,
+                interaction.event,
+                interaction.rating,
+                interaction.timestamp,
+                user.tenant
+            )?;
+            rows += 1;
+        }
     }
-    Ok(out.flush()?)
+    target.flush()?;
+    Ok(rows)
 }
 
-/// Writes `item_id,title,categories,facet` rows, categories separated by `|`. The planted facet is ground truth for
-/// measuring disentanglement: no job should read it.
+/// Writes `item_id,title,text,categories,facet`; categories are separated by `|`, and `facet` is the ground truth.
 ///
 /// # Errors
-/// What the writer answers.
-pub fn write_items(generator: &Generator, out: impl Write) -> Result<(), SyntheticError> {
-    let mut out = BufWriter::new(out);
-    writeln!(out, "item_id,title,categories,facet")?;
+/// Those of `target`.
+pub fn write_items(generator: &Generator, mut target: impl Write) -> io::Result<()> {
+    writeln!(target, "item_id,title,text,categories,facet")?;
     for item in generator.items() {
-        writeln!(out, "i{},{},{},{}", item.id, item.title, item.categories.join("|"), item.facet)?;
+        writeln!(target, "{},{},{},{},{}", item.id, item.title, item.text, item.categories.join("|"), item.facet)?;
     }
-    Ok(out.flush()?)
+    target.flush()
+}
+
+/// Writes `user_id,tenant,facet_0,facet_1,…`: the ground truth of users.
+///
+/// # Errors
+/// Those of `target`.
+pub fn write_users(generator: &Generator, mut target: impl Write) -> io::Result<()> {
+    write!(target, "user_id,tenant")?;
+    for facet in 0..generator.options().facets {
+        write!(target, ",facet_{facet}")?;
+    }
+    writeln!(target)?;
+    for user in generator.users() {
+        write!(target, "{},{}", user.id, user.tenant)?;
+        for share in &user.mixture {
+            write!(target, ",{share:.6}")?;
+        }
+        writeln!(target)?;
+    }
+    target.flush()
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 mod tests {
     use super::*;
-    use crate::Config;
+    use crate::Options;
 
     #[test]
-    fn files_have_a_header_and_a_line_a_row() {
-        let config = Config { users: 3, items: 5, facets: 2, interactions: 11, seed: 1 };
-        let generator = Generator::new(config).unwrap();
-        let (mut interactions, mut items) = (Vec::new(), Vec::new());
-        write_interactions(&generator, &mut interactions).unwrap();
+    fn every_row_has_the_header_s_fields() {
+        let options = Options { users: 40, items: 90, facets: 30, interactions: 400, seed: 1, tenants: 2 };
+        let generator = Generator::new(options).unwrap();
+        let (mut interactions, mut items, mut users) = (Vec::new(), Vec::new(), Vec::new());
+        assert_eq!(write_interactions(&generator, &mut interactions).unwrap(), 400);
         write_items(&generator, &mut items).unwrap();
-        let interactions = String::from_utf8(interactions).unwrap();
-        assert_eq!(interactions.lines().count(), 12);
-        assert!(interactions.lines().all(|line| line.split(',').count() == 5));
-        let items = String::from_utf8(items).unwrap();
-        assert_eq!(items.lines().count(), 6);
-        assert!(items.lines().all(|line| line.split(',').count() == 4));
+        write_users(&generator, &mut users).unwrap();
+        for (text, rows) in [(interactions, 400), (items, 90), (users, 40)] {
+            let text = String::from_utf8(text).unwrap();
+            let fields = text.lines().next().unwrap().split(',').count();
+            assert!(text.lines().all(|line| line.split(',').count() == fields));
+            assert_eq!(text.lines().count(), rows + 1);
+        }
     }
 }
