@@ -8,4 +8,5 @@
 pub mod location;
 pub mod outcome;
 pub mod resolved;
+pub mod spec;
 pub mod task;

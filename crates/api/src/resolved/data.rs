@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::location::Location;
@@ -44,7 +45,7 @@ pub struct Interactions {
 }
 
 /// File formats.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[allow(missing_docs)]
 pub enum Format {
     Parquet,
@@ -74,7 +75,7 @@ pub struct InteractionColumns {
 }
 
 /// What merged weights mean to the model.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Weighting {
     /// A pair with a positive weight is 1.
     Binary,
@@ -85,7 +86,7 @@ pub enum Weighting {
 }
 
 /// What to do with a row that can't be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum OnBadRows {
     /// End with the file, row and column.
     Fail,

@@ -1,5 +1,6 @@
 //! How to learn, and what the result must reach.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Data-parallel training.
@@ -33,7 +34,7 @@ pub struct Training {
 }
 
 /// What to compute on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[allow(missing_docs)]
 pub enum Device {
     Cpu,

@@ -1,0 +1,25 @@
+//! The spec that people write: every field that has a default may be left out.
+//!
+//! Defaults are documented here and filled in by [`crate::resolve`], never by the schema: an object that runs must
+//! not change because a new release has another default. Ranges and choices stand in the schema, from where both
+//! the API server and [`crate::load`] enforce them.
+
+mod data;
+mod duration;
+mod job;
+mod model;
+mod schedule;
+mod scoring;
+mod status;
+mod template;
+mod training;
+
+pub use data::*;
+pub use duration::{Duration, DurationError};
+pub use job::*;
+pub use model::*;
+pub use schedule::*;
+pub use scoring::*;
+pub use status::*;
+pub use template::{ObjectTemplateMetadata, PodTemplate};
+pub use training::*;

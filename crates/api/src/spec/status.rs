@@ -1,0 +1,295 @@
+//! What the operator knows of a job.
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
+
+/// Schema of a time: RFC 3339 text.
+pub(crate) fn timestamp(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "format": "date-time" })
+}
+
+/// What the operator knows of a job.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct RecommenderJobStatus {
+    /// phase sums up the conditions, for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub phase: Option<Phase>,
+    /// reason of the condition that decided the phase.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// observedGeneration is the generation that this status was made from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// run is the name of the job's run in storage.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
+    /// frozen lists the stages whose fields can't change any more.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub frozen: Vec<FrozenStage>,
+    /// conditions of the job.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    pub conditions: Vec<Condition>,
+    /// attempts are each task's newest and every running one, and the newest 20 others.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub attempts: Vec<AttemptStatus>,
+    /// activeSeconds is how long the job was active before activeSince.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub active_seconds: Option<i64>,
+    /// activeSince is when the job last became active.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "timestamp")]
+    pub active_since: Option<jiff::Timestamp>,
+    /// restarts counts what failurePolicy limits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub restarts: Option<RestartsStatus>,
+    /// disruptions counts restarts that cost nothing, by cause.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disruptions: Option<DisruptionsStatus>,
+    /// workers counts training pods.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub workers: Option<WorkersStatus>,
+    /// progress of training.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub progress: Option<ProgressStatus>,
+    /// checkpoint is the newest one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub checkpoint: Option<CheckpointStatus>,
+    /// metrics on the test users.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub metrics: Vec<MetricStatus>,
+    /// tenants are all tenants.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub tenants: Vec<TenantStatus>,
+    /// publishedTenants counts tenants whose lists of this run are visible.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub published_tenants: Option<u32>,
+    /// publishedRun is the run that was published.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub published_run: Option<String>,
+    /// publishRequest answers the newest request to publish, roll back or release.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub publish_request: Option<PublishRequestStatus>,
+    /// startTime is when the job was first acted on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "timestamp")]
+    pub start_time: Option<jiff::Timestamp>,
+    /// completionTime is when the job ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "timestamp")]
+    pub completion_time: Option<jiff::Timestamp>,
+}
+
+/// Where a job is.
+#[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub enum Phase {
+    Pending,
+    Queued,
+    Preparing,
+    Training,
+    Evaluating,
+    Scoring,
+    Succeeded,
+    Failed,
+    Suspended,
+}
+
+/// A stage whose fields can't change any more.
+#[derive(JsonSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FrozenStage {
+    /// stage is the name of the stage.
+    pub stage: String,
+    /// hash over the stage's resolved fields.
+    pub hash: String,
+    /// generation that they were resolved from.
+    pub generation: i64,
+}
+
+/// A condition, as meta/v1 has it.
+#[derive(JsonSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Condition {
+    /// type of the condition: Validated, QuotaReserved, Suspended, Prepared, Trained, GatesPassed, Scored, Published,
+    /// Restarting, Complete or Failed.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// status is True, False or Unknown.
+    pub status: String,
+    /// observedGeneration is the generation that the condition was set from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// lastTransitionTime is when status last changed.
+    #[schemars(schema_with = "timestamp")]
+    pub last_transition_time: jiff::Timestamp,
+    /// reason in CamelCase.
+    pub reason: String,
+    /// message says what happened and what to do.
+    pub message: String,
+}
+
+/// One attempt at a task.
+#[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AttemptStatus {
+    /// task is the task's name.
+    pub task: String,
+    /// number of the attempt.
+    pub number: u32,
+    /// jobUID is the UID of the attempt's Job.
+    #[serde(rename = "jobUID", default, skip_serializing_if = "Option::is_none")]
+    pub job_uid: Option<String>,
+    /// startTime is when its Job was created.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "timestamp")]
+    pub start_time: Option<jiff::Timestamp>,
+    /// endTime is when it ended or was given up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "timestamp")]
+    pub end_time: Option<jiff::Timestamp>,
+    /// firstStep is the training step that it started from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_step: Option<u64>,
+    /// lastStep is the newest step that it made durable.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_step: Option<u64>,
+    /// outcome is how it ended: Succeeded, Failed, OutOfMemory, Disrupted or GivenUp.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<String>,
+    /// reason in CamelCase.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// What failurePolicy limits.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct RestartsStatus {
+    /// failures so far.
+    pub failures: u32,
+    /// outOfMemory counts ends by lack of memory.
+    pub out_of_memory: u32,
+}
+
+/// Restarts that cost nothing, by cause.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct DisruptionsStatus {
+    /// total of all causes.
+    pub total: u32,
+    /// nodeFailure counts nodes that died or were cut off.
+    pub node_failure: u32,
+    /// eviction counts drains and node pressure.
+    pub eviction: u32,
+    /// preemption counts pods that gave way to others.
+    pub preemption: u32,
+    /// unschedulable counts attempts whose pods weren't all scheduled in time.
+    pub unschedulable: u32,
+}
+
+/// Training pods.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct WorkersStatus {
+    /// desired number.
+    pub desired: u32,
+    /// ready number.
+    pub ready: u32,
+}
+
+/// Progress of training.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ProgressStatus {
+    /// epoch that is under way, from 1.
+    pub epoch: u32,
+    /// epochs at most.
+    pub epochs: u32,
+    /// step over all epochs.
+    pub step: u64,
+    /// percent of all steps.
+    pub percent: u32,
+    /// estimatedCompletion is when training ends if it goes on like this.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "timestamp")]
+    pub estimated_completion: Option<jiff::Timestamp>,
+    /// usersPerSecond over all ranks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub users_per_second: Option<f64>,
+    /// loss per user of the newest step.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub loss: Option<f64>,
+}
+
+/// A checkpoint.
+#[derive(JsonSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CheckpointStatus {
+    /// step that it holds.
+    pub step: u64,
+    /// time when it was committed.
+    #[schemars(schema_with = "timestamp")]
+    pub time: jiff::Timestamp,
+    /// uri of its files.
+    pub uri: String,
+}
+
+/// A metric's value.
+#[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MetricStatus {
+    /// name, such as ndcg@100.
+    pub name: String,
+    /// value of the metric.
+    pub value: f64,
+}
+
+/// A tenant.
+#[derive(JsonSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TenantStatus {
+    /// name of the tenant.
+    pub name: String,
+    /// phase is Pending, Preparing, Scoring, Scored, Published, NotPublished or Failed.
+    pub phase: String,
+    /// hash over the tenant's resolved fields.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hash: Option<String>,
+    /// attempt is the number of the newest attempt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<u32>,
+    /// jobUID is the UID of its Job.
+    #[serde(rename = "jobUID", default, skip_serializing_if = "Option::is_none")]
+    pub job_uid: Option<String>,
+    /// outcome of the newest attempt that ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<String>,
+    /// users that have lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub users: Option<u64>,
+    /// uri of the lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uri: Option<String>,
+    /// publishedAt is when they became visible.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "timestamp")]
+    pub published_at: Option<jiff::Timestamp>,
+    /// message says why the tenant hasn't succeeded, in at most 128 bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+/// The answer to a request.
+#[derive(JsonSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PublishRequestStatus {
+    /// id of the request.
+    pub id: String,
+    /// outcome of the request, once it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<String>,
+}

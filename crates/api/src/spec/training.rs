@@ -1,0 +1,150 @@
+//! How to learn, and what the result must reach.
+
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Duration, PodTemplate};
+use crate::resolved::Device;
+
+/// Data-parallel training.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TrainingSpec {
+    /// workers is the number of pods (locally, of agents). Defaults to 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1000))]
+    pub workers: Option<u32>,
+    /// processesPerWorker is the number of ranks of each worker, and of its GPUs. Defaults to 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 64))]
+    pub processes_per_worker: Option<u32>,
+    /// device is what to compute on: Cpu or Cuda (not supported yet). Defaults to Cpu.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<Device>,
+    /// epochs is the largest number of passes over the training users. Unset means by the data's size, between 20
+    /// and 200.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub epochs: Option<u32>,
+    /// batchSize is the number of users of a step, over all ranks. Unset means by the data's size, between 20 and
+    /// 500.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub batch_size: Option<u32>,
+    /// learningRate of Adam. Defaults to 0.001.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("minimum" = 0, "exclusiveMinimum" = true))]
+    pub learning_rate: Option<f64>,
+    /// seed of parameters, order, dropout and noise. Defaults to 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
+    /// earlyStopping ends training when nothing gets better, and chooses the best epoch. Unset means all its
+    /// defaults.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub early_stopping: Option<EarlyStoppingSpec>,
+    /// checkpoint says how often to save. Unset means all its defaults.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint: Option<CheckpointSpec>,
+    /// resumeFrom starts from another run's newest checkpoint; the model's shape must be the same. Unset means from
+    /// scratch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resume_from: Option<ResumeFrom>,
+    /// schedulingTimeout is how long an attempt may wait until all its pods are scheduled; then it is given up, at
+    /// no cost, and tried again. Defaults to 10m.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scheduling_timeout: Option<Duration>,
+    /// failurePolicy says how many failures are too many. Unset means all its defaults.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure_policy: Option<FailurePolicySpec>,
+    /// template is the pod template of training. Unset means the operator's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<PodTemplate>,
+}
+
+/// When to stop before the last epoch.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EarlyStoppingSpec {
+    /// metric on the validation users, ndcg@K or recall@K; the best epoch by it is the run's model. Defaults to
+    /// ndcg@100.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metric: Option<String>,
+    /// patience is after how many epochs without a better value training stops. Unset means by the number of epochs:
+    /// a fifth of them, at least 5.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub patience: Option<u32>,
+}
+
+/// How often to save.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CheckpointSpec {
+    /// interval is the time between two checkpoints. Defaults to 5m.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interval: Option<Duration>,
+    /// keep is how many of the newest are kept, beside the best one. Defaults to 3.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub keep: Option<u32>,
+}
+
+/// Names a run.
+#[derive(JsonSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ResumeFrom {
+    /// run is the name of the run.
+    #[schemars(length(min = 1))]
+    pub run: String,
+}
+
+/// How many failures are too many. Disruptions cost nothing while checkpoints advance.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FailurePolicySpec {
+    /// maxFailures is after how many failures no further attempt is made. Defaults to 3.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_failures: Option<u32>,
+    /// maxOutOfMemory is the same for attempts that ran out of memory. Defaults to 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_out_of_memory: Option<u32>,
+}
+
+/// What a model must reach on the test users.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("(has(self.minimum) ? 1 : 0) + (has(self.relativeToPublished) ? 1 : 0) + (has(self.relativeTo) ? 1 : 0) == 1")
+        .message("a gate has exactly one of minimum, relativeToPublished and relativeTo")
+)]
+pub struct GateSpec {
+    /// metric is ndcg@K or recall@K.
+    pub metric: String,
+    /// minimum is the smallest value that passes. A gate has exactly one of minimum, relativeToPublished and
+    /// relativeTo.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 1))]
+    pub minimum: Option<f64>,
+    /// relativeToPublished bounds the ratio to the published model's value on the same users: the gate fails if the
+    /// whole 95 % interval lies below. With nothing published it passes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("minimum" = 0, "exclusiveMinimum" = true))]
+    pub relative_to_published: Option<f64>,
+    /// relativeTo is the same against a named run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub relative_to: Option<RelativeToSpec>,
+}
+
+/// A bound against a named run.
+#[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RelativeToSpec {
+    /// run is the name of the run.
+    #[schemars(length(min = 1))]
+    pub run: String,
+    /// ratio bounds the ratio to that run's value. Defaults to 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("minimum" = 0, "exclusiveMinimum" = true))]
+    pub ratio: Option<f64>,
+}
