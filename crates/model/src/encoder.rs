@@ -112,46 +112,76 @@ pub(crate) struct Encoded {
     pub(crate) log_variance: Tensor,
 }
 
-/// The part of the encoder that doesn't depend on the users.
+/// The encoder with what doesn't depend on the users.
 #[derive(Debug)]
-pub(crate) struct Encoder<'a> {
-    parameters: &'a Parameters,
+pub(crate) struct Encoder {
     /// Facet shares, `[items, facets]`.
     shares: Tensor,
-    /// `c_ik W1_i`, `[items, facets * dimensions]`, with [`Strategy::Table`].
-    table: Option<Tensor>,
+    first: First,
+    first_bias: Tensor,
+    second: Tensor,
+    second_bias: Tensor,
 }
 
-impl<'a> Encoder<'a> {
-    /// `log_routing` is `[facets, items]`.
-    pub(crate) fn new(parameters: &'a Parameters, log_routing: &Tensor, strategy: Strategy) -> Result<Self> {
+/// The first layer.
+#[derive(Debug)]
+enum First {
+    /// `c_ik W1_i`, `[items, facets * dimensions]`.
+    Table(Tensor),
+    /// `W1`, `[items, dimensions]`.
+    Rows(Tensor),
+}
+
+impl Encoder {
+    /// The encoder of a model, inside its graph. `log_routing` is `[facets, items]`.
+    pub(crate) fn new(parameters: &Parameters, log_routing: &Tensor, strategy: Strategy) -> Result<Self> {
         let shares = log_routing.f_exp()?.f_transpose(0, 1)?.f_contiguous()?;
-        let table = match strategy {
-            Strategy::PerFacet => None,
-            Strategy::Table => {
-                let product = shares.f_unsqueeze(2)?.f_mul(&parameters.get(Role::Input)?.f_unsqueeze(1)?)?;
-                Some(product.f_flatten(1, 2)?)
-            }
+        let rows = parameters.get(Role::Input)?;
+        let first = match strategy {
+            Strategy::PerFacet => First::Rows(rows.shallow_clone()),
+            Strategy::Table => First::Table(shares.f_unsqueeze(2)?.f_mul(&rows.f_unsqueeze(1)?)?.f_flatten(1, 2)?),
         };
-        Ok(Self { parameters, shares, table })
+        Ok(Self {
+            shares,
+            first,
+            first_bias: parameters.get(Role::InputBias)?.shallow_clone(),
+            second: parameters.get(Role::Output)?.shallow_clone(),
+            second_bias: parameters.get(Role::OutputBias)?.shallow_clone(),
+        })
+    }
+
+    /// The same outside of any graph, in storage of its own: later training doesn't reach it.
+    pub(crate) fn frozen(parameters: &Parameters, log_routing: &Tensor, strategy: Strategy) -> Result<Self> {
+        let encoder = Self::new(parameters, log_routing, strategy)?;
+        let copy = |tensor: &Tensor| tensor.f_detach_copy();
+        Ok(Self {
+            first: match encoder.first {
+                First::Table(table) => First::Table(table.f_detach()?),
+                First::Rows(rows) => First::Rows(copy(&rows)?),
+            },
+            shares: encoder.shares.f_detach()?,
+            first_bias: copy(&encoder.first_bias)?,
+            second: copy(&encoder.second)?,
+            second_bias: copy(&encoder.second_bias)?,
+        })
     }
 
     /// Encodes users.
     pub(crate) fn encode(&self, history: &History) -> Result<Encoded> {
         let (whole, kept) = (&history.whole, history.kept());
         let squares = whole.weights.f_square()?;
-        let (projected, square) = match &self.table {
-            Some(table) => {
+        let (projected, square) = match &self.first {
+            First::Table(table) => {
                 let projected = kept.sum(table, &Tensor::f_from_slice(&kept.items)?, &kept.weights)?;
                 let square = whole.sum(&self.shares.f_square()?, &Tensor::f_from_slice(&whole.items)?, &squares)?;
                 (projected.f_view_([square.size()[0], square.size()[1], -1])?, square)
             }
-            None => {
+            First::Rows(first) => {
                 let touched = distinct(&whole.items);
                 let rows = |bags: &Bags| Tensor::f_from_slice(&places(&bags.items, &touched));
                 let (whole_rows, kept_rows) = (rows(whole)?, rows(kept)?);
                 let touched = Tensor::f_from_slice(&touched)?;
-                let first = self.parameters.get(Role::Input)?.f_index_select(0, &touched)?;
+                let first = first.f_index_select(0, &touched)?;
                 let shares = self.shares.f_index_select(0, &touched)?;
                 let weighted = shares.f_index_select(0, &kept_rows)?.f_mul(&kept.weights.f_unsqueeze(1)?)?;
                 let projected = (0..shares.size()[1])
@@ -161,9 +191,8 @@ impl<'a> Encoder<'a> {
             }
         };
         let scale = square.f_clamp_min(SMALLEST_SQUARE)?.f_rsqrt()?.f_unsqueeze(2)?;
-        let hidden = projected.f_mul(&scale)?.f_add(self.parameters.get(Role::InputBias)?)?.f_tanh()?;
-        let output =
-            hidden.f_linear(self.parameters.get(Role::Output)?, Some(self.parameters.get(Role::OutputBias)?))?;
+        let hidden = projected.f_mul(&scale)?.f_add(&self.first_bias)?.f_tanh()?;
+        let output = hidden.f_linear(&self.second, Some(&self.second_bias))?;
         let dimensions = output.size()[2] / 2;
         Ok(Encoded {
             mean: output.f_narrow(2, 0, dimensions)?,

@@ -76,12 +76,6 @@ impl Parameters {
         self.named.get(role as usize).map(|(_, tensor)| tensor).ok_or_else(missing)
     }
 
-    /// The same values in storage of their own, without gradients.
-    pub(crate) fn copied(&self) -> Result<Self> {
-        let copy = |(name, tensor): &(String, Tensor)| Ok((name.clone(), tensor.f_detach()?.f_detach_copy()?));
-        Ok(Self { named: self.named.iter().map(copy).collect::<Result<_>>()? })
-    }
-
     pub(crate) fn to_safetensors(&self) -> Result<Vec<u8>> {
         let stored = self
             .named

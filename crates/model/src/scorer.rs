@@ -35,9 +35,7 @@ pub struct Recommendation {
 #[derive(Debug)]
 pub struct Scorer {
     config: Config,
-    parameters: Parameters,
-    log_routing: Tensor,
-    strategy: Strategy,
+    encoder: Encoder,
     catalogue: Catalogue,
     workspace: Workspace,
     scores: Vec<f32>,
@@ -65,21 +63,19 @@ impl Scorer {
     /// `allowed` lists the items that may be recommended, in any order; unset means all.
     pub(crate) fn new(config: &Config, parameters: &Parameters, allowed: Option<&[i64]>) -> Result<Self> {
         let _guard = tch::no_grad_guard();
-        let parameters = parameters.copied()?;
         let directions = normalise(parameters.get(Role::Items)?)?;
         let routing = log_routing(&directions, parameters.get(Role::Facets)?, config.temperature, None)?;
         let (items, bias) = match config.likelihood {
             Likelihood::Multinomial => (directions, None),
-            Likelihood::Gaussian { .. } => {
-                (parameters.get(Role::Mean)?.shallow_clone(), Some(parameters.get(Role::MeanBias)?.shallow_clone()))
-            }
+            Likelihood::Gaussian { .. } => (
+                parameters.get(Role::Mean)?.f_detach_copy()?,
+                Some(parameters.get(Role::MeanBias)?.f_detach_copy()?),
+            ),
         };
         let catalogue = Catalogue::new(config.items, items, bias, &routing, allowed)?;
         Ok(Self {
             config: config.clone(),
-            parameters,
-            log_routing: routing,
-            strategy: Strategy::for_shape(config),
+            encoder: Encoder::frozen(parameters, &routing, Strategy::for_shape(config))?,
             catalogue,
             workspace: Workspace::default(),
             scores: Vec::new(),
@@ -100,8 +96,7 @@ impl Scorer {
             return Ok(Vec::new());
         }
         let _guard = tch::no_grad_guard();
-        let encoder = Encoder::new(&self.parameters, &self.log_routing, self.strategy)?;
-        let mean = encoder.encode(&History::complete(batch, Kind::Float)?)?.mean;
+        let mean = self.encoder.encode(&History::complete(batch, Kind::Float)?)?.mean;
         let latents = match self.config.likelihood {
             Likelihood::Multinomial => normalise(&mean)?.f_transpose(0, 1)?.f_contiguous()?,
             Likelihood::Gaussian { .. } => mean.f_contiguous()?,
@@ -321,23 +316,33 @@ mod tests {
     }
 
     /// Everything scored and sorted at once: per user, `(item, score, facet)` by the formulas as they are written.
-    fn dense(scorer: &Scorer, batch: &BatchInput<'_>) -> Vec<Vec<(u32, f32, u32)>> {
+    fn dense(model: &FacetVae, batch: &BatchInput<'_>) -> Vec<Vec<(u32, f32, u32)>> {
         let _guard = tch::no_grad_guard();
-        let encoder = Encoder::new(&scorer.parameters, &scorer.log_routing, scorer.strategy).unwrap();
-        let mean = encoder.encode(&History::complete(batch, Kind::Float).unwrap()).unwrap().mean;
-        let shares = scorer.log_routing.exp().unsqueeze(0);
-        let (parts, scores) = match scorer.config.likelihood {
+        let parameter = |name: &str| &model.parameters().iter().find(|(own, _)| own == name).unwrap().1;
+        let items = normalise(parameter("item.directions")).unwrap();
+        let prototypes = normalise(parameter("facet.prototypes")).unwrap();
+        let shares = (prototypes.matmul(&items.transpose(0, 1)) / 0.2).softmax(0, None);
+        let mut seen = vec![0.0_f32; batch.users() * ITEMS];
+        for user in 0..batch.users() {
+            for &item in batch.items_of(user) {
+                seen[user * ITEMS + item as usize] = 1.0;
+            }
+        }
+        let input = Tensor::from_slice(&seen).view([-1, 1, ITEMS as i64]) * shares.unsqueeze(0);
+        let input = normalise(&input).unwrap();
+        let hidden = input.matmul(parameter("encoder.input.weight")) + parameter("encoder.input.bias");
+        let output = hidden.tanh().matmul(&parameter("encoder.output.weight").transpose(0, 1));
+        let mean = (output + parameter("encoder.output.bias")).narrow(2, 0, 5);
+        let (parts, scores) = match model.config().likelihood {
             Likelihood::Multinomial => {
-                let items = normalise(scorer.parameters.get(Role::Items).unwrap()).unwrap();
                 let cosines = normalise(&mean).unwrap().matmul(&items.transpose(0, 1));
-                let parts = (cosines / 0.2).exp() * shares;
+                let parts = (cosines / 0.2).exp() * shares.unsqueeze(0);
                 let scores = parts.sum_dim_intlist(1, false, None).log();
                 (parts, scores)
             }
             Likelihood::Gaussian { .. } => {
-                let weight = scorer.parameters.get(Role::Mean).unwrap();
-                let parts = mean.matmul(&weight.transpose(0, 1)) * shares;
-                let scores = parts.sum_dim_intlist(1, false, None) + scorer.parameters.get(Role::MeanBias).unwrap();
+                let parts = mean.matmul(&parameter("decoder.mean.weight").transpose(0, 1)) * shares.unsqueeze(0);
+                let scores = parts.sum_dim_intlist(1, false, None) + parameter("decoder.mean.bias");
                 (parts, scores)
             }
         };
@@ -365,10 +370,11 @@ mod tests {
         #[values(false, true)] exclude_seen: bool,
         #[values(None, Some(&[36_i64, 2, 9, 11, 12, 13, 2][..]))] allowed: Option<&[i64]>,
     ) {
-        let mut scorer = model(likelihood).scorer(allowed).unwrap();
+        let model = model(likelihood);
+        let mut scorer = model.scorer(allowed).unwrap();
         scorer.block = Some(block);
         let lists = scorer.recommend(&BATCH, top_k, exclude_seen).unwrap();
-        for (user, (list, mut expected)) in lists.iter().zip(dense(&scorer, &BATCH)).enumerate() {
+        for (user, (list, mut expected)) in lists.iter().zip(dense(&model, &BATCH)).enumerate() {
             expected.retain(|&(item, ..)| {
                 let item = i64::from(item);
                 allowed.is_none_or(|allowed| allowed.contains(&item))

@@ -224,7 +224,7 @@ impl FacetVae {
             variance_floor,
         };
         let gradients = decoder.gradients(&targets, block, &mut self.workspace)?;
-        // Without this path a prototype or direction that only routing reads would still have a gradient, by the shares.
+        // Here the items' directions and the prototypes are read by the routing alone, and learn through the shares.
         let surrogate = linear(&[
             (latents, &gradients.latents),
             (&shares, &gradients.shares),
