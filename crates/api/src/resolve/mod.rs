@@ -1,0 +1,87 @@
+//! From the spec that people write to the resolved one: defaults, and everything that the schema can't say.
+
+mod checks;
+mod data;
+mod model;
+mod schedule;
+mod scoring;
+mod training;
+
+pub(crate) use schedule::resolve_schedule;
+
+use crate::load::{check_job, check_metadata};
+use crate::resolved;
+use crate::spec::{HistorySpec, PublishMode, PublishSpec, RecommenderJob, RecommenderJobSpec};
+use crate::violation::{Path, Violation, Violations};
+
+/// Longest name of a job: with the suffixes of its children, pods' host names stay within 63 characters.
+pub const MAXIMUM_JOB_NAME: usize = 40;
+
+/// Fills in every default.
+///
+/// A namespace that is unset becomes `local`. Relative locations stay as they are: only the caller knows what they
+/// are relative to.
+///
+/// # Errors
+/// Everything that is wrong with the job, except what only the data can show. Features of a later release are
+/// refused, never ignored.
+pub fn resolve(job: &RecommenderJob) -> Result<resolved::Job, Vec<Violation>> {
+    let mut found = match serde_json::to_value(job) {
+        Ok(json) => check_job(&json),
+        Err(error) => {
+            let mut found = Violations::default();
+            found.add(&Path::root(), error.to_string());
+            found
+        }
+    };
+    if let Ok(serde_json::Value::Object(metadata)) = serde_json::to_value(&job.metadata) {
+        check_metadata(&metadata, &Path::root().field("metadata"), &mut found);
+    }
+    let name = job.metadata.name.clone().unwrap_or_default();
+    checks::object_name(&name, MAXIMUM_JOB_NAME, &Path::root().fields("metadata.name"), &mut found);
+    let namespace = job.metadata.namespace.clone().unwrap_or_else(|| "local".into());
+    let resolved = resolve_spec(name, namespace, &job.spec, &Path::root().field("spec"), &mut found);
+    if found.is_empty() { Ok(resolved) } else { Err(found.into_vec()) }
+}
+
+/// Resolves a spec at `path`, which a schedule's template has elsewhere than a job.
+fn resolve_spec(
+    name: String,
+    namespace: String,
+    spec: &RecommenderJobSpec,
+    path: &Path,
+    found: &mut Violations,
+) -> resolved::Job {
+    checks::location(&spec.storage, &path.field("storage"), found);
+    let data = data::resolve(&spec.data, &path.field("data"), found);
+    let model = model::resolve(&spec.model.clone().unwrap_or_default(), &path.field("model"), found);
+    let training = training::resolve(&spec.training.clone().unwrap_or_default(), &path.field("training"), found);
+    let gates = training::gates(spec.gates.as_deref().unwrap_or_default(), &path.field("gates"), found);
+    let scoring = scoring::resolve(spec, &path.field("scoring"), found);
+    resolved::Job {
+        name,
+        namespace,
+        storage: spec.storage.clone(),
+        data,
+        model,
+        training,
+        gates,
+        scoring,
+        publish: publish(spec.publish.as_ref()),
+        history: history(spec.history.as_ref()),
+    }
+}
+
+fn publish(spec: Option<&PublishSpec>) -> resolved::PublishMode {
+    match spec.and_then(|publish| publish.mode) {
+        Some(PublishMode::Manual) => resolved::PublishMode::Manual,
+        Some(PublishMode::Automatic) | None => resolved::PublishMode::Automatic,
+    }
+}
+
+fn history(spec: Option<&HistorySpec>) -> resolved::History {
+    resolved::History {
+        runs: spec.and_then(|history| history.runs).unwrap_or(5),
+        days: spec.and_then(|history| history.days).unwrap_or(90),
+    }
+}
