@@ -1,4 +1,4 @@
-//! The seam to the BLAS: every large matrix product goes through here, into memory that is used again.
+//! The seam to the BLAS: every product over the items goes through here, into memory that is used again.
 //!
 //! Fresh output memory costs more in page faults than the product itself costs in arithmetic, hence [`Workspace`].
 

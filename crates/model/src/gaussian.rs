@@ -14,7 +14,7 @@ use crate::dense::{self, Workspace};
 use crate::error::Result;
 use crate::targets::Targets;
 
-/// Bytes of one users x items buffer of a block; six are in use at once.
+/// Bytes of one users x items buffer of a block; five are in use at once.
 const BLOCK_BYTES: usize = 2 << 20;
 
 /// Items of a block.
@@ -84,8 +84,8 @@ impl Decoder<'_> {
         let (mean, variance) = (LayerGradients::like(self.mean)?, LayerGradients::like(self.variance)?);
         for (index, (start, length)) in dense::blocks(items as usize, block).enumerate() {
             let shape = [users, length];
-            let mean_rows = self.facet_rows(self.mean, start, length)?;
-            let variance_rows = self.facet_rows(self.variance, start, length)?;
+            let mean_rows = self.facet_rows(self.mean, start, length, MEAN_ROWS, workspace)?;
+            let variance_rows = self.facet_rows(self.variance, start, length, VARIANCE_ROWS, workspace)?;
             let mut residual = workspace.buffer(MEAN, &shape, kind)?;
             self.outputs_into(&mut residual, &flat, &mean_rows, self.mean, start)?;
             let mut spread = workspace.buffer(SPREAD, &shape, kind)?;
@@ -125,7 +125,9 @@ impl Decoder<'_> {
                 dense::add_product(&mut latents, outputs, rows)?;
                 gradients.bias.f_narrow(0, start, length)?.f_copy_(&outputs.f_sum_dim_intlist(0, false, None)?)?;
                 // `[length, facets, dimensions]`: by c_ik w_i, which both the shares and the weights see.
-                let by_rows = outputs.f_transpose(0, 1)?.f_mm(&flat)?.f_view_([length, self.facets(), -1])?;
+                let by_rows = workspace.buffer(ROW_GRADIENTS, &rows.size(), kind)?;
+                dense::product_into(&by_rows, &outputs.f_transpose(0, 1)?, &flat)?;
+                let by_rows = by_rows.f_view_([length, self.facets(), -1])?;
                 let share = self.shares.f_narrow(0, start, length)?.f_unsqueeze(2)?;
                 let weight = layer.weight.f_narrow(0, start, length)?.f_unsqueeze(1)?;
                 let by_weight = by_rows.f_mul(&share)?.f_sum_dim_intlist(1, false, None)?;
@@ -146,26 +148,34 @@ impl Decoder<'_> {
         Ok(self.latents.f_flatten(1, 2)?)
     }
 
-    /// The means of a block of items, `[users, length]`, in `slot`.
+    /// The means of a block of items, `[users, length]`.
     pub(crate) fn means(
         &self,
         flat: &Tensor,
         start: i64,
         length: i64,
-        slot: usize,
         workspace: &mut Workspace,
     ) -> Result<Tensor> {
-        let mut means = workspace.buffer(slot, &[flat.size()[0], length], self.shares.f_kind()?)?;
-        let rows = self.facet_rows(self.mean, start, length)?;
+        let mut means = workspace.buffer(MEAN, &[flat.size()[0], length], self.shares.f_kind()?)?;
+        let rows = self.facet_rows(self.mean, start, length, MEAN_ROWS, workspace)?;
         self.outputs_into(&mut means, flat, &rows, self.mean, start)?;
         Ok(means)
     }
 
-    /// `c_ik w_i` of a block of items, `[length, facets * dimensions]`.
-    fn facet_rows(&self, layer: Layer<'_>, start: i64, length: i64) -> Result<Tensor> {
+    /// `c_ik w_i` of a block of items, `[length, facets * dimensions]`, in `slot`.
+    fn facet_rows(
+        &self,
+        layer: Layer<'_>,
+        start: i64,
+        length: i64,
+        slot: usize,
+        workspace: &mut Workspace,
+    ) -> Result<Tensor> {
         let shares = self.shares.f_narrow(0, start, length)?.f_unsqueeze(2)?;
         let weight = layer.weight.f_narrow(0, start, length)?.f_unsqueeze(1)?;
-        Ok(shares.f_mul(&weight)?.f_flatten(1, 2)?)
+        let rows = workspace.buffer(slot, &[length, self.facets(), weight.size()[2]], self.shares.f_kind()?)?;
+        let _ = shares.f_mul_out(&rows, &weight)?;
+        Ok(rows.f_flatten(1, 2)?)
     }
 
     fn outputs_into(
@@ -188,6 +198,9 @@ const SPREAD: usize = 1;
 const PRECISION: usize = 2;
 const SCALED: usize = 3;
 const SURPRISE: usize = 4;
+const MEAN_ROWS: usize = 5;
+const VARIANCE_ROWS: usize = 6;
+const ROW_GRADIENTS: usize = 7;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]

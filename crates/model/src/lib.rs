@@ -7,6 +7,7 @@
 pub mod baselines;
 mod batch;
 pub mod bootstrap;
+mod catalogue;
 mod config;
 mod dense;
 mod encoder;

@@ -4,20 +4,17 @@
 use tch::{Kind, Tensor};
 
 use crate::batch::BatchInput;
+use crate::catalogue::Catalogue;
 use crate::config::{Config, Likelihood};
 use crate::dense::{self, Workspace};
 use crate::encoder::{Encoder, History, Strategy};
-use crate::error::{ModelError, Result};
-use crate::gaussian;
-use crate::multinomial;
+use crate::error::Result;
 use crate::parameters::{Parameters, Role};
 use crate::routing::{log_routing, normalise};
 use crate::top_k::TopK;
 
 /// Bytes of one block of scores before they are summed over facets.
 const BLOCK_BYTES: usize = 8 << 20;
-const SCORES: usize = 0;
-const WEIGHTED: usize = 1;
 
 /// One recommended item.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -43,36 +40,13 @@ pub struct Scorer {
     block: Option<usize>,
 }
 
-/// The items that may be recommended, as the decoder reads them.
-#[derive(Debug)]
-struct Catalogue {
-    /// Item indices, ascending; unset means all.
-    allowed: Option<Vec<i64>>,
-    size: usize,
-    /// `[size, dimensions]`: directions, or the Gaussian mean's weights.
-    items: Tensor,
-    /// `[size]`: the Gaussian mean's bias.
-    bias: Option<Tensor>,
-    /// `[facets, size]`
-    log_routing: Tensor,
-    /// `[size, facets]`
-    shares: Tensor,
-}
-
 impl Scorer {
     /// `allowed` lists the items that may be recommended, in any order; unset means all.
     pub(crate) fn new(config: &Config, parameters: &Parameters, allowed: Option<&[i64]>) -> Result<Self> {
         let _guard = tch::no_grad_guard();
         let directions = normalise(parameters.get(Role::Items)?)?;
         let routing = log_routing(&directions, parameters.get(Role::Facets)?, config.temperature, None)?;
-        let (items, bias) = match config.likelihood {
-            Likelihood::Multinomial => (directions, None),
-            Likelihood::Gaussian { .. } => (
-                parameters.get(Role::Mean)?.f_detach_copy()?,
-                Some(parameters.get(Role::MeanBias)?.f_detach_copy()?),
-            ),
-        };
-        let catalogue = Catalogue::new(config.items, items, bias, &routing, allowed)?;
+        let catalogue = Catalogue::new(config, parameters, &directions, &routing, allowed)?;
         Ok(Self {
             config: config.clone(),
             encoder: Encoder::frozen(parameters, &routing, Strategy::for_shape(config))?,
@@ -168,131 +142,13 @@ impl Scorer {
     }
 }
 
-impl Catalogue {
-    fn new(
-        total: usize,
-        items: Tensor,
-        bias: Option<Tensor>,
-        log_routing: &Tensor,
-        allowed: Option<&[i64]>,
-    ) -> Result<Self> {
-        let Some(allowed) = allowed else {
-            let shares = shares(log_routing)?;
-            return Ok(Self {
-                allowed: None,
-                size: total,
-                items,
-                bias,
-                log_routing: log_routing.shallow_clone(),
-                shares,
-            });
-        };
-        let mut allowed = allowed.to_vec();
-        allowed.sort_unstable();
-        allowed.dedup();
-        if allowed.first().is_some_and(|&item| item < 0) || allowed.last().is_some_and(|&item| item >= total as i64)
-        {
-            return Err(ModelError::Input(format!("an allowed item is none of the model's {total}")));
-        }
-        let index = Tensor::f_from_slice(&allowed)?;
-        let log_routing = log_routing.f_index_select(1, &index)?;
-        Ok(Self {
-            size: allowed.len(),
-            items: items.f_index_select(0, &index)?,
-            bias: bias.map(|bias| bias.f_index_select(0, &index)).transpose()?,
-            shares: shares(&log_routing)?,
-            log_routing,
-            allowed: Some(allowed),
-        })
-    }
-
-    fn item(&self, column: u32) -> u32 {
-        self.allowed.as_ref().map_or(column, |allowed| allowed[column as usize] as u32)
-    }
-
-    /// The columns of each user's own items, ascending.
-    fn columns(&self, batch: &BatchInput<'_>) -> Vec<Vec<u32>> {
-        let column = |item: i64| match &self.allowed {
-            None => Some(item as u32),
-            Some(allowed) => allowed.binary_search(&item).ok().map(|column| column as u32),
-        };
-        (0..batch.users())
-            .map(|user| {
-                let mut columns: Vec<u32> = batch.items_of(user).iter().copied().filter_map(column).collect();
-                columns.sort_unstable();
-                columns
-            })
-            .collect()
-    }
-
-    fn gaussian<'a>(&'a self, latents: &'a Tensor, bias: &'a Tensor) -> gaussian::Decoder<'a> {
-        let layer = gaussian::Layer { weight: &self.items, bias };
-        // Means alone are read, so the variance's layer is never looked at.
-        gaussian::Decoder { latents, shares: &self.shares, mean: layer, variance: layer, variance_floor: 0.0 }
-    }
-
-    /// What ranks a block of columns, `[users, length]`.
-    fn scores(
-        &self,
-        config: &Config,
-        latents: &Tensor,
-        start: i64,
-        length: i64,
-        workspace: &mut Workspace,
-    ) -> Result<Tensor> {
-        if let Some(bias) = &self.bias {
-            let decoder = self.gaussian(latents, bias);
-            return decoder.means(&decoder.flat_latents()?, start, length, SCORES, workspace);
-        }
-        let decoder = multinomial::Decoder {
-            latents,
-            items: &self.items,
-            log_routing: &self.log_routing,
-            temperature: config.temperature,
-        };
-        let weighted = decoder.weighted_scores(&decoder.scaled_latents()?, start, length, WEIGHTED, workspace)?;
-        let scores = workspace.buffer(SCORES, &[latents.size()[1], length], Kind::Float)?;
-        let _ = weighted.f_sum_intlist_out(&scores, 0, false, None)?;
-        Ok(scores)
-    }
-
-    /// The facet with the largest part in each score; `columns` holds `longest` of each user.
-    fn serving_facets(
-        &self,
-        config: &Config,
-        latents: &Tensor,
-        columns: &Tensor,
-        longest: i64,
-    ) -> Result<Vec<i64>> {
-        let rows = |table: &Tensor| table.f_index_select(0, columns)?.f_view_([-1, longest, table.size()[1]]);
-        // `[users, longest, facets]`
-        let parts = match config.likelihood {
-            Likelihood::Multinomial => rows(&self.items)?
-                .f_bmm(&latents.f_permute([1, 2, 0])?)?
-                .f_mul_scalar(1.0 / config.temperature)?
-                .f_add(&rows(&self.shares.f_log()?)?)?,
-            Likelihood::Gaussian { .. } => {
-                rows(&self.items)?.f_bmm(&latents.f_transpose(1, 2)?)?.f_mul(&rows(&self.shares)?)?
-            }
-        };
-        let facets = parts.f_argmax(-1, false)?;
-        let mut result = vec![0; facets.numel()];
-        facets.f_contiguous()?.f_copy_data(&mut result, facets.numel())?;
-        Ok(result)
-    }
-}
-
-/// `[items, facets]` from the logarithm, `[facets, items]`.
-fn shares(log_routing: &Tensor) -> Result<Tensor> {
-    Ok(log_routing.f_exp()?.f_transpose(0, 1)?.f_contiguous()?)
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 mod tests {
     use rstest::rstest;
 
     use super::*;
+    use crate::error::ModelError;
     use crate::vae::FacetVae;
 
     const ITEMS: usize = 37;
