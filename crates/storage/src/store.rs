@@ -1,0 +1,445 @@
+//! A place in an object store, opened.
+
+use std::path::{Path as FilePath, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use backon::{BackoffBuilder, ExponentialBuilder};
+use bytes::Bytes;
+use futures::TryStreamExt;
+use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
+use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
+use object_store::buffered::BufWriter;
+use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
+use object_store::local::LocalFileSystem;
+use object_store::memory::InMemory;
+use object_store::path::Path;
+use object_store::{
+    ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload, RetryConfig, UpdateVersion,
+};
+use sha2::{Digest, Sha256};
+use teasel_api::location::Location;
+use tokio::io::AsyncWriteExt;
+use url::Url;
+
+use crate::create::{Created, Next, after_conflict, leaves_open};
+use crate::error::deepest;
+use crate::local::{self, Naming};
+use crate::manifest::File;
+use crate::{Credentials, StorageError};
+
+/// Pauses between the tries of a create after which nothing is there. The client itself retries server errors
+/// for longer before it reports them.
+const CREATE_DELAYS: ExponentialBuilder =
+    ExponentialBuilder::new().with_min_delay(Duration::from_millis(20)).with_factor(3.0).with_max_times(5);
+
+/// An object as it was when it was read.
+#[derive(Clone, Debug)]
+pub(crate) struct ReadVersion {
+    content: Bytes,
+    update: UpdateVersion,
+}
+
+/// What became of a replacement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Replaced {
+    /// Done, and only because the object was still the one that was read.
+    Conditionally,
+    /// Done, but this kind of store can't promise that nobody wrote in between.
+    Blindly,
+    /// Not done: the object has changed.
+    Conflict,
+}
+
+/// A place in an object store: a store and a prefix in it. Paths are relative to the prefix. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Store {
+    inner: Arc<dyn ObjectStore>,
+    prefix: Path,
+    root: Url,
+}
+
+impl Store {
+    /// Opens `location`: `file://`, `s3://`, `gs://`, `az://`, or an absolute path.
+    ///
+    /// # Errors
+    /// [`StorageError::BadConfiguration`] where the URL or a credential's name isn't known. Nothing is sent yet: wrong
+    /// credentials show at the first request.
+    pub fn open(location: &Location, credentials: &Credentials) -> Result<Self, StorageError> {
+        let uri = &location.uri;
+        let bad = |message: String| StorageError::BadConfiguration(format!("{uri}: {message}"));
+        let url = if uri.starts_with('/') {
+            Url::from_file_path(uri).map_err(|()| bad("not an absolute path".into()))?
+        } else {
+            Url::parse(uri).map_err(|error| bad(error.to_string()))?
+        };
+        if let (Some(secret), true) = (&location.secret_ref, credentials.is_empty()) {
+            return Err(bad(format!("its secret {} holds no keys, or wasn't handed over", secret.name)));
+        }
+        let inner: Arc<dyn ObjectStore> = match url.scheme() {
+            "file" => Arc::new(LocalFileSystem::new()),
+            "memory" => Arc::new(InMemory::new()),
+            "s3" | "s3a" => {
+                let empty =
+                    if credentials.is_empty() { AmazonS3Builder::from_env() } else { AmazonS3Builder::new() };
+                let builder = configure(empty, credentials, uri, |builder, key: AmazonS3ConfigKey, value| {
+                    builder.with_config(key, value)
+                })?;
+                let (key, secret) = (AmazonS3ConfigKey::AccessKeyId, AmazonS3ConfigKey::SecretAccessKey);
+                let given = |key| builder.get_config_value(key).is_some();
+                match (given(&key), given(&secret)) {
+                    (true, false) => return Err(bad("its secret holds no AWS_SECRET_ACCESS_KEY".into())),
+                    (false, true) => return Err(bad("its secret holds no AWS_ACCESS_KEY_ID".into())),
+                    _ => {}
+                }
+                let builder = builder.with_url(url.as_str()).with_retry(retries());
+                Arc::new(builder.build().map_err(|error| bad(error.to_string()))?)
+            }
+            "gs" => {
+                let empty = if credentials.is_empty() {
+                    GoogleCloudStorageBuilder::from_env()
+                } else {
+                    GoogleCloudStorageBuilder::new()
+                };
+                let builder = configure(empty, credentials, uri, |builder, key: GoogleConfigKey, value| {
+                    builder.with_config(key, value)
+                })?;
+                let builder = builder.with_url(url.as_str()).with_retry(retries());
+                Arc::new(builder.build().map_err(|error| bad(error.to_string()))?)
+            }
+            "az" | "abfs" | "abfss" | "azure" => {
+                let empty = if credentials.is_empty() {
+                    MicrosoftAzureBuilder::from_env()
+                } else {
+                    MicrosoftAzureBuilder::new()
+                };
+                let builder = configure(empty, credentials, uri, |builder, key: AzureConfigKey, value| {
+                    builder.with_config(key, value)
+                })?;
+                let builder = builder.with_url(url.as_str()).with_retry(retries());
+                Arc::new(builder.build().map_err(|error| bad(error.to_string()))?)
+            }
+            other => return Err(bad(format!("unknown scheme {other}: use file, s3, gs or az"))),
+        };
+        let prefix = Path::from_url_path(url.path()).map_err(|error| bad(error.to_string()))?;
+        let mut root = url;
+        root.set_path("/");
+        Ok(Store { inner, prefix, root })
+    }
+
+    /// A place in `inner`, for tests that bring a store of their own.
+    pub fn from_parts(inner: Arc<dyn ObjectStore>, root: Url, prefix: Path) -> Self {
+        Store { inner, prefix, root }
+    }
+
+    /// The place `path` below this one.
+    pub fn sub(&self, path: &str) -> Store {
+        Store { prefix: self.path(path), ..self.clone() }
+    }
+
+    /// This place's URL, without a slash at its end.
+    pub fn uri(&self) -> String {
+        format!("{}{}", self.root, self.prefix).trim_end_matches('/').to_owned()
+    }
+
+    /// URL of an object of this place.
+    pub fn uri_of(&self, path: &str) -> String {
+        format!("{}{}", self.root, self.path(path))
+    }
+
+    /// The whole store behind this place.
+    pub fn object_store(&self) -> Arc<dyn ObjectStore> {
+        Arc::clone(&self.inner)
+    }
+
+    /// Root of the whole store: `s3://bucket/` or `file:///`.
+    pub fn url(&self) -> &Url {
+        &self.root
+    }
+
+    /// An object's path in the whole store; the place's own for an empty path.
+    pub fn path(&self, relative: &str) -> Path {
+        relative.split('/').filter(|part| !part.is_empty()).fold(self.prefix.clone(), |path, part| path.join(part))
+    }
+
+    fn file(&self, path: &str) -> Option<PathBuf> {
+        (self.root.scheme() == "file").then(|| PathBuf::from(format!("/{}", self.path(path))))
+    }
+
+    fn error(&self, path: &str, error: object_store::Error) -> StorageError {
+        StorageError::from_object_store(self.uri_of(path), error)
+    }
+
+    /// An object's bytes.
+    pub async fn get(&self, path: &str) -> Result<Bytes, StorageError> {
+        let found = self.inner.get(&self.path(path)).await.map_err(|error| self.error(path, error))?;
+        found.bytes().await.map_err(|error| self.error(path, error))
+    }
+
+    /// An object's bytes, `None` where it isn't there.
+    pub async fn get_optional(&self, path: &str) -> Result<Option<Bytes>, StorageError> {
+        optional(self.get(path).await)
+    }
+
+    /// What is known of an object, `None` where it isn't there.
+    pub async fn head(&self, path: &str) -> Result<Option<ObjectMeta>, StorageError> {
+        optional(self.inner.head(&self.path(path)).await.map_err(|error| self.error(path, error)))
+    }
+
+    /// Writes an object, over any that has its name.
+    pub async fn put(&self, path: &str, bytes: Bytes) -> Result<(), StorageError> {
+        if let Some(file) = self.file(path) {
+            return self.blocking(path, move || local::write(&file, &bytes, Naming::Overwrite)).await;
+        }
+        self.inner
+            .put(&self.path(path), PutPayload::from_bytes(bytes))
+            .await
+            .map_err(|error| self.error(path, error))?;
+        Ok(())
+    }
+
+    /// Writes an object only if none has its name.
+    ///
+    /// `bytes` hold a nonce: equal content means that the write was ours, whatever the store answered.
+    ///
+    /// # Errors
+    /// An error says nothing about whether the object was written.
+    pub async fn create(&self, path: &str, bytes: Bytes) -> Result<Created, StorageError> {
+        let mut delays = CREATE_DELAYS.build();
+        loop {
+            let error = match self.try_create(path, &bytes).await {
+                Ok(()) => return Ok(Created::Created),
+                Err(error) => error,
+            };
+            if !leaves_open(&error) {
+                return Err(self.error(path, error));
+            }
+            match after_conflict(&bytes, self.get_optional(path).await?) {
+                Next::Done(created) => return Ok(created),
+                Next::Again => {}
+            }
+            match delays.next() {
+                Some(delay) => tokio::time::sleep(delay).await,
+                None => {
+                    return Err(StorageError::Unavailable {
+                        uri: self.uri_of(path),
+                        message: format!("conditional writes fail though nothing is there: {}", deepest(&error)),
+                    });
+                }
+            }
+        }
+    }
+
+    async fn try_create(&self, path: &str, bytes: &Bytes) -> object_store::Result<()> {
+        if let Some(file) = self.file(path) {
+            let bytes = bytes.clone();
+            let written = tokio::task::spawn_blocking(move || local::write(&file, &bytes, Naming::Create)).await?;
+            return written.map_err(|error| match error.kind() {
+                std::io::ErrorKind::AlreadyExists => {
+                    object_store::Error::AlreadyExists { path: path.to_owned(), source: error.into() }
+                }
+                std::io::ErrorKind::PermissionDenied => {
+                    object_store::Error::PermissionDenied { path: path.to_owned(), source: error.into() }
+                }
+                _ => object_store::Error::Generic { store: "LocalFileSystem", source: error.into() },
+            });
+        }
+        let options = PutOptions::from(PutMode::Create);
+        self.inner.put_opts(&self.path(path), PutPayload::from_bytes(bytes.clone()), options).await.map(|_| ())
+    }
+
+    /// Uploads the local file `source`, in parts where it is large, and tells its size and checksum under `path`'s name.
+    pub async fn put_file(&self, path: &str, source: &FilePath) -> Result<File, StorageError> {
+        let local = |error: std::io::Error| StorageError::from_file(source.display().to_string(), &error);
+        let file = {
+            let (name, source) = (path.to_owned(), source.to_owned());
+            tokio::task::spawn_blocking(move || describe_local(name, &source))
+                .await
+                .map_err(|error| local(std::io::Error::other(error)))?
+                .map_err(local)?
+        };
+        if let Some(target) = self.file(path) {
+            let source = source.to_owned();
+            self.blocking(path, move || local::copy(&source, &target)).await?;
+            return Ok(file);
+        }
+        let mut reader = tokio::fs::File::open(source).await.map_err(local)?;
+        let mut writer = BufWriter::new(self.object_store(), self.path(path));
+        let uploaded = async {
+            tokio::io::copy(&mut reader, &mut writer).await?;
+            writer.shutdown().await
+        };
+        match uploaded.await {
+            Ok(()) => Ok(file),
+            Err(error) => {
+                // A parted upload that is abandoned costs money until it is aborted.
+                let _ = writer.abort().await;
+                Err(match error.downcast::<object_store::Error>() {
+                    Ok(error) => self.error(path, error),
+                    Err(error) => StorageError::Unavailable { uri: self.uri_of(path), message: error.to_string() },
+                })
+            }
+        }
+    }
+
+    /// Downloads an object to the local file `target`, checking it against `expected` on the way.
+    pub async fn get_file(&self, path: &str, expected: &File, target: &FilePath) -> Result<(), StorageError> {
+        let local = |error: std::io::Error| StorageError::from_file(target.display().to_string(), &error);
+        let found = self.inner.get(&self.path(path)).await.map_err(|error| self.error(path, error))?;
+        let mut stream = found.into_stream();
+        let mut out = tokio::fs::File::create(target).await.map_err(local)?;
+        let (mut hasher, mut size) = (Sha256::new(), 0u64);
+        while let Some(chunk) = stream.try_next().await.map_err(|error| self.error(path, error))? {
+            hasher.update(&chunk);
+            size += chunk.len() as u64;
+            out.write_all(&chunk).await.map_err(local)?;
+        }
+        out.flush().await.map_err(local)?;
+        expected.check(size, &hex::encode(hasher.finalize()), || self.uri_of(path))
+    }
+
+    /// All objects below `path`, with their paths relative to this place, in order.
+    pub async fn list(&self, path: &str) -> Result<Vec<(String, ObjectMeta)>, StorageError> {
+        let below = self.path(path);
+        let found: Vec<ObjectMeta> =
+            self.inner.list(Some(&below)).try_collect().await.map_err(|error| self.error(path, error))?;
+        let mut named: Vec<_> = found
+            .into_iter()
+            .map(|object| {
+                let full = object.location.to_string();
+                let relative = full.strip_prefix(self.prefix.as_ref()).unwrap_or(&full).trim_start_matches('/');
+                (relative.to_owned(), object)
+            })
+            .collect();
+        named.sort_by(|left, right| left.0.cmp(&right.0));
+        Ok(named)
+    }
+
+    /// Names of the folders right below `path`, in order.
+    pub async fn folders(&self, path: &str) -> Result<Vec<String>, StorageError> {
+        let below = self.path(path);
+        let found = self.inner.list_with_delimiter(Some(&below)).await.map_err(|error| self.error(path, error))?;
+        let mut names: Vec<_> =
+            found.common_prefixes.iter().filter_map(|prefix| prefix.filename().map(str::to_owned)).collect();
+        names.sort();
+        Ok(names)
+    }
+
+    /// Deletes an object; none there is as good.
+    pub async fn delete(&self, path: &str) -> Result<(), StorageError> {
+        optional(self.inner.delete(&self.path(path)).await.map_err(|error| self.error(path, error))).map(|_| ())
+    }
+
+    /// Deletes all objects below `path`.
+    pub async fn delete_all(&self, path: &str) -> Result<(), StorageError> {
+        for (name, _) in self.list(path).await? {
+            self.delete(&name).await?;
+        }
+        self.remove_empty_folders(path).await;
+        Ok(())
+    }
+
+    /// Removes empty folders below `path`, where folders are a thing of their own. One that somebody writes to again
+    /// stays.
+    pub(crate) async fn remove_empty_folders(&self, path: &str) {
+        if let Some(folder) = self.file(path) {
+            let _ = tokio::task::spawn_blocking(move || local::remove_empty_folders(&folder)).await;
+        }
+    }
+
+    /// An object's bytes and what tells them from later ones under the same name.
+    pub(crate) async fn get_versioned(&self, path: &str) -> Result<Option<(Bytes, ReadVersion)>, StorageError> {
+        let Some(found) =
+            optional(self.inner.get(&self.path(path)).await.map_err(|error| self.error(path, error)))?
+        else {
+            return Ok(None);
+        };
+        let update = UpdateVersion { e_tag: found.meta.e_tag.clone(), version: found.meta.version.clone() };
+        let bytes = found.bytes().await.map_err(|error| self.error(path, error))?;
+        Ok(Some((bytes.clone(), ReadVersion { content: bytes, update })))
+    }
+
+    /// Replaces an object if it is still the one that was read, or still absent.
+    pub(crate) async fn replace(
+        &self,
+        path: &str,
+        bytes: Bytes,
+        read: Option<ReadVersion>,
+    ) -> Result<Replaced, StorageError> {
+        if let Some(file) = self.file(path) {
+            let expected = read.map(|read| read.content);
+            let replaced = self.blocking(path, move || local::replace(&file, &bytes, expected.as_deref())).await?;
+            return Ok(if replaced { Replaced::Blindly } else { Replaced::Conflict });
+        }
+        let mode = read.map_or(PutMode::Create, |read| PutMode::Update(read.update));
+        let payload = PutPayload::from_bytes(bytes.clone());
+        match self.inner.put_opts(&self.path(path), payload, PutOptions::from(mode)).await {
+            Ok(_) => Ok(Replaced::Conditionally),
+            Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => {
+                Ok(Replaced::Conflict)
+            }
+            Err(object_store::Error::NotImplemented { .. } | object_store::Error::NotSupported { .. }) => {
+                self.put(path, bytes).await.map(|()| Replaced::Blindly)
+            }
+            Err(error) => Err(self.error(path, error)),
+        }
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        path: &str,
+        work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
+    ) -> Result<T, StorageError> {
+        let done =
+            tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(std::io::Error::other(error)));
+        done.map_err(|error| StorageError::from_file(self.uri_of(path), &error))
+    }
+}
+
+/// Server errors and timeouts are tried again with growing pauses, for a minute: then it is for the starter to wait.
+fn retries() -> RetryConfig {
+    RetryConfig { retry_timeout: Duration::from_secs(60), ..RetryConfig::default() }
+}
+
+fn optional<T>(result: Result<T, StorageError>) -> Result<Option<T>, StorageError> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(StorageError::NotFound { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Gives a builder each credential by name, refusing names that it doesn't know.
+fn configure<B, K: std::str::FromStr>(
+    builder: B,
+    credentials: &Credentials,
+    uri: &str,
+    with: impl Fn(B, K, String) -> B,
+) -> Result<B, StorageError> {
+    credentials.iter().try_fold(builder, |builder, (name, value)| match name.parse() {
+        Ok(key) => Ok(with(builder, key, value.to_owned())),
+        Err(_) => Err(StorageError::BadConfiguration(format!(
+            "{uri}: its secret holds the key {}, which this kind of store doesn't know",
+            name.to_ascii_uppercase()
+        ))),
+    })
+}
+
+fn describe_local(name: String, path: &FilePath) -> std::io::Result<File> {
+    let mut hasher = Sha256::new();
+    let size = std::io::copy(&mut std::fs::File::open(path)?, &mut HashWriter(&mut hasher))?;
+    Ok(File { name, size, sha256: hex::encode(hasher.finalize()) })
+}
+
+struct HashWriter<'a>(&'a mut Sha256);
+
+impl std::io::Write for HashWriter<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
