@@ -6,6 +6,9 @@
 //! Ratings of 4 and more count; users with fewer than 5 of them are left out. Strong generalization as in Liang et al.
 //! 2018: a tenth of the users for validation and a tenth for test, each with a fifth of their items hidden. Items that no
 //! training user has are dropped.
+//!
+//! Measured, one thread, NDCG@100: multinomial with `--splits 5 --seeds 3` .4456, .969 of EASE's and 1.70 of
+//! popularity's; Gaussian with `--splits 5` .3884, 1.48 of popularity's.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -17,7 +17,7 @@ pub mod metrics;
 mod multinomial;
 mod noise;
 mod parameters;
-pub mod philox;
+mod philox;
 mod routing;
 mod scorer;
 mod targets;
@@ -25,6 +25,7 @@ mod top_k;
 mod vae;
 
 pub use batch::BatchInput;
+pub use bootstrap::RatioInterval;
 pub use config::{Config, Likelihood};
 pub use error::{ModelError, Result};
 pub use scorer::{Recommendation, Scorer};

@@ -183,18 +183,26 @@ fn a_batch_without_users_gives_every_parameter_a_gradient_of_zero(
     }
 }
 
+/// Large enough for libtorch to use its threads.
 #[rstest]
-fn the_same_steps_give_the_same_bits(#[values(Likelihood::Multinomial, GAUSSIAN)] likelihood: Likelihood) {
-    let users = users();
+fn the_same_steps_give_the_same_bits(
+    #[values(Likelihood::Multinomial, GAUSSIAN)] likelihood: Likelihood,
+    #[values(Strategy::Table, Strategy::PerFacet)] strategy: Strategy,
+) {
+    let large = Config { items: 2_000, dimensions: 32, ..config(likelihood) };
+    let keys: Vec<u64> = (0..64).collect();
+    let offsets: Vec<i64> = (0..=64).map(|user| user * 20).collect();
+    let items: Vec<i64> = (0..64 * 20).map(|entry| (entry % 20) * 97 + entry / 20).collect();
+    let batch = BatchInput { offsets: &offsets, items: &items, weights: None, user_keys: &keys };
     let run = || {
-        let mut model = FacetVae::new(config(likelihood)).unwrap();
+        let mut model = FacetVae::new(large.clone()).unwrap();
+        model.strategy = strategy;
         for step in 0..3 {
-            let loss = model.loss(&users.batch(true), step).unwrap();
-            loss.objective.backward();
+            model.loss(&batch, step).unwrap().objective.backward();
             let _guard = tch::no_grad_guard();
             for (_, parameter) in model.parameters() {
                 let mut gradient = parameter.grad();
-                let _ = parameter.shallow_clone().f_sub_(&gradient.f_mul_scalar(0.01).unwrap()).unwrap();
+                let _ = parameter.shallow_clone().f_sub_(&gradient.f_mul_scalar(0.001).unwrap()).unwrap();
                 let _ = gradient.zero_();
             }
         }
