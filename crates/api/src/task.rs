@@ -1,6 +1,7 @@
 //! Task files: what one worker process is asked to do.
 
 use serde::{Deserialize, Serialize};
+use sha2::Digest;
 
 use crate::location::Location;
 use crate::resolved::{Data, Gate, History, Job, Tenant};
@@ -92,16 +93,34 @@ pub struct Ownership {
 pub enum InspectTask {
     /// Prepare: the dataset manifest.
     #[serde(rename_all = "camelCase")]
-    Prepare { storage: Location, data: Data },
+    Prepare {
+        /// Where the dataset is.
+        storage: Location,
+        /// What was prepared.
+        data: Data,
+    },
     /// Train, evaluate or collect: the run log.
     #[serde(rename_all = "camelCase")]
-    Run { storage: Location, run: String, task: TaskKind },
+    Run {
+        /// The job's storage.
+        storage: Location,
+        /// The run.
+        run: String,
+        /// Whose outcome.
+        task: TaskKind,
+    },
     /// Score: the tenant's manifest.
     #[serde(rename_all = "camelCase")]
-    Score { score: ScoreTask },
+    Score {
+        /// The task.
+        score: ScoreTask,
+    },
     /// Publish: the tenant's output log.
     #[serde(rename_all = "camelCase")]
-    Publish { publish: PublishTask },
+    Publish {
+        /// The task.
+        publish: PublishTask,
+    },
 }
 
 /// See [`Task::Prepare`].
@@ -200,10 +219,22 @@ pub struct PublishTask {
 pub enum PublishAction {
     /// Points to a scored run.
     #[serde(rename_all = "camelCase")]
-    Publish { run: String, score_hash: String, take_over: bool },
+    Publish {
+        /// The run.
+        run: String,
+        /// Which of the run's lists.
+        score_hash: String,
+        /// Whether to publish over another owner's lists.
+        take_over: bool,
+    },
     /// Goes back to a former run; `hold` refuses later publishes until a release.
     #[serde(rename_all = "camelCase")]
-    Rollback { to: String, hold: bool },
+    Rollback {
+        /// The run.
+        to: String,
+        /// Whether to hold it.
+        hold: bool,
+    },
     /// Ends a hold.
     Release,
 }
@@ -222,4 +253,13 @@ pub struct CollectTask {
     pub history: History,
     /// Runs that must stay: unfinished, published in any tenant, or held.
     pub keep: Vec<String>,
+}
+
+impl EvaluateTask {
+    /// What decides an evaluation beside the run: asked something else, it is done again.
+    pub fn subject(&self) -> String {
+        // Types without maps of keys that aren't text always serialise.
+        let asked = serde_json::to_vec(&(&self.gates, &self.published_run)).unwrap_or_default();
+        hex::encode(sha2::Sha256::digest(asked))[..16].to_owned()
+    }
 }

@@ -1,3 +1,50 @@
 //! teasel: runs, validates, publishes and inspects recommender jobs.
 
-fn main() {}
+mod arguments;
+mod failure;
+mod generate;
+mod job_file;
+mod publish;
+mod recommend;
+mod reference;
+mod run;
+mod runs;
+mod secrets;
+mod validate;
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Parser;
+
+use arguments::{Arguments, Command};
+use failure::Failure;
+
+fn main() -> anyhow::Result<ExitCode> {
+    let arguments = Arguments::parse();
+    tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::from_env("TEASEL_LOG"))
+        .with_writer(std::io::stderr)
+        .init();
+    let runtime = tokio::runtime::Runtime::new().context("can't start the runtime")?;
+    let ended = runtime.block_on(dispatch(&arguments.command));
+    Ok(match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("{failure}");
+            ExitCode::from(failure.exit_code())
+        }
+    })
+}
+
+async fn dispatch(command: &Command) -> Result<(), Failure> {
+    match command {
+        Command::Run(arguments) => run::run(arguments).await,
+        Command::Validate(arguments) => validate::run(arguments),
+        Command::Generate(arguments) => generate::run(arguments),
+        Command::Recommend(arguments) => recommend::run(arguments).await,
+        Command::Publish(arguments) => publish::publish(arguments).await,
+        Command::Rollback(arguments) => publish::rollback(arguments).await,
+        Command::Runs(arguments) => runs::run(arguments).await,
+    }
+}

@@ -1,0 +1,157 @@
+//! `teasel recommend`: one person's list.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Float32Type, UInt32Type};
+use bytes::Bytes;
+use comfy_table::Table;
+use comfy_table::presets::UTF8_FULL_CONDENSED;
+use futures::TryStreamExt;
+use parquet::arrow::ParquetRecordBatchStreamBuilder;
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{ArrowPredicateFn, ParquetRecordBatchReaderBuilder, RowFilter};
+use parquet::arrow::async_reader::ParquetObjectReader;
+use teasel_api::outcome::ExitCode;
+use teasel_storage::Store;
+use teasel_storage::output::{ScoreManifest, Scores, Version, current};
+
+use crate::arguments::RecommendArguments;
+use crate::failure::Failure;
+use crate::reference::{Reference, find, open};
+
+/// One recommendation.
+struct Row {
+    rank: u32,
+    item: String,
+    score: f32,
+    facet: Option<u32>,
+}
+
+/// Prints the list.
+pub(crate) async fn run(arguments: &RecommendArguments) -> Result<(), Failure> {
+    let reference = find(&arguments.reference).await?;
+    let tenant = reference.job.scoring.tenants.iter().find(|tenant| tenant.name == arguments.tenant);
+    let tenant = tenant.ok_or_else(|| {
+        let names: Vec<_> = reference.job.scoring.tenants.iter().map(|tenant| tenant.name.as_str()).collect();
+        Failure::new(
+            ExitCode::Usage,
+            format!("there is no tenant {}; the job has {}", arguments.tenant, names.join(", ")),
+        )
+    })?;
+    let output = open(&tenant.output, "output", &reference.secrets)?;
+    let (version, folder, files) = lists(&output, &reference, &arguments.reference.run).await?;
+    let mut rows = Vec::new();
+    for file in files {
+        rows.extend(read(&output, &format!("{folder}/{file}"), &arguments.user).await?);
+    }
+    if rows.is_empty() {
+        let message = format!("run {} has no recommendations for that user of tenant {}", version.run, tenant.name);
+        return Err(Failure::new(ExitCode::InputMissing, message));
+    }
+    let texts = texts(&reference.storage, &version.run).await.unwrap_or_default();
+    println!("run {}, tenant {}, user {}", version.run, tenant.name, arguments.user);
+    println!("{}", render(&rows, &texts, arguments.top));
+    Ok(())
+}
+
+/// The lists to read: those of the run that was named, else those that are published.
+async fn lists(
+    output: &Store,
+    reference: &Reference,
+    named: &str,
+) -> Result<(Version, String, Vec<String>), Failure> {
+    let missing = |what: String| Failure::new(ExitCode::InputMissing, what);
+    let run = &reference.record.run;
+    let explicit = named.contains('@') || named.contains("/runs/");
+    if !explicit {
+        let found =
+            current(output).await?.ok_or_else(|| missing("nothing is published for this tenant yet".into()))?;
+        let version = Version { run: found.run, score_hash: found.score_hash };
+        return Ok((version, String::new(), found.files));
+    }
+    for score_hash in output.folders(&format!("runs/{run}")).await?.into_iter().rev() {
+        let version = Version { run: run.clone(), score_hash };
+        if let Some(manifest) = Scores::new(output, &version).manifest().await? {
+            let folder = format!("runs/{run}/{}", version.score_hash);
+            return Ok((version, folder, names(&manifest)));
+        }
+    }
+    Err(missing(format!("run {run} isn't scored for this tenant")))
+}
+
+fn names(manifest: &ScoreManifest) -> Vec<String> {
+    manifest.files.iter().map(|file| file.name.clone()).collect()
+}
+
+/// One user's rows of a file. Row groups are sorted by user, so statistics leave few of them to read.
+async fn read(output: &Store, path: &str, user: &str) -> Result<Vec<Row>, Failure> {
+    let damaged = |error: &dyn std::fmt::Display| {
+        Failure::new(ExitCode::BadData, format!("can't read {}: {error}", output.uri_of(path)))
+    };
+    let reader = ParquetObjectReader::new(output.object_store(), output.path(path));
+    let builder = ParquetRecordBatchStreamBuilder::new(reader).await.map_err(|error| damaged(&error))?;
+    let mask = ProjectionMask::columns(builder.parquet_schema(), ["user"]);
+    let wanted = user.to_owned();
+    let filter = ArrowPredicateFn::new(mask, move |batch: RecordBatch| {
+        let users = batch.column(0).as_string::<i32>();
+        Ok(users.iter().map(|user| Some(user == Some(wanted.as_str()))).collect::<BooleanArray>())
+    });
+    let stream =
+        builder.with_row_filter(RowFilter::new(vec![Box::new(filter)])).build().map_err(|error| damaged(&error))?;
+    let batches: Vec<RecordBatch> = stream.try_collect().await.map_err(|error| damaged(&error))?;
+    let mut rows = Vec::new();
+    for batch in batches {
+        let column = |name: &str| {
+            batch.column_by_name(name).map(Arc::clone).ok_or_else(|| damaged(&format!("no column {name}")))
+        };
+        let items = cast(&column("item")?, &DataType::Utf8).map_err(|error| damaged(&error))?;
+        let (ranks, scores, facets) = (column("rank")?, column("score")?, column("facet")?);
+        let facets = facets.as_primitive::<UInt32Type>();
+        for row in 0..batch.num_rows() {
+            rows.push(Row {
+                rank: ranks.as_primitive::<UInt32Type>().value(row),
+                item: items.as_string::<i32>().value(row).to_owned(),
+                score: scores.as_primitive::<Float32Type>().value(row),
+                facet: facets.is_valid(row).then(|| facets.value(row)),
+            });
+        }
+    }
+    Ok(rows)
+}
+
+/// Texts of the items, by id, as far as the run's model has them.
+async fn texts(storage: &Store, run: &str) -> Option<HashMap<String, String>> {
+    let folder = storage.sub(&format!("models/{run}"));
+    let manifest: serde_json::Value = folder.get_json("manifest.json").await.ok()??;
+    let name = manifest.get("catalogue")?.get("name")?.as_str()?;
+    let bytes: Bytes = folder.get(name).await.ok()?;
+    let mut texts = HashMap::new();
+    for batch in ParquetRecordBatchReaderBuilder::try_new(bytes).ok()?.build().ok()? {
+        let batch = batch.ok()?;
+        let ids = batch.column_by_name("item")?.as_string::<i32>().clone();
+        let own = batch.column_by_name("text")?.as_string::<i32>().clone();
+        let pairs = ids.iter().zip(own.iter());
+        texts.extend(pairs.filter_map(|(id, text)| Some((id?.to_owned(), text?.replace('\n', ", ")))));
+    }
+    Some(texts)
+}
+
+fn render(rows: &[Row], texts: &HashMap<String, String>, top: u32) -> Table {
+    let mut table = Table::new();
+    table.load_preset(UTF8_FULL_CONDENSED);
+    table.set_header(["rank", "item", "text", "score", "facet"]);
+    for row in rows.iter().filter(|row| row.rank <= top) {
+        let text: String = texts.get(&row.item).map(|text| text.chars().take(60).collect()).unwrap_or_default();
+        table.add_row([
+            row.rank.to_string(),
+            row.item.clone(),
+            text,
+            format!("{:.4}", row.score),
+            row.facet.map(|facet| facet.to_string()).unwrap_or_default(),
+        ]);
+    }
+    table
+}

@@ -1,0 +1,73 @@
+//! `teasel run`: a job from its data to published recommendations, on this machine.
+
+mod attempts;
+mod interrupt;
+mod local;
+mod process;
+mod progress;
+mod run_id;
+mod stages;
+mod summary;
+
+use teasel_api::outcome::ExitCode;
+use teasel_api::task::Ownership;
+
+use crate::arguments::RunArguments;
+use crate::failure::Failure;
+use crate::job_file;
+use crate::reference::{open, owner_of};
+use crate::secrets::Secrets;
+use local::Local;
+use stages::Stages;
+
+pub(crate) use local::Local as LocalWorkers;
+pub(crate) use stages::publish as publish_tenant;
+
+/// Runs a job.
+pub(crate) async fn run(arguments: &RunArguments) -> Result<(), Failure> {
+    let job = job_file::load(&arguments.job)?;
+    let secrets = Secrets::read(&arguments.secrets.files)?;
+    secrets.check(&job)?;
+    let storage = open(&job.storage, "storage", &secrets)?;
+    let _lock = local::lock(&job)?;
+    let mut local = Local::new(&arguments.job.display().to_string())?;
+
+    let prepared = stages::prepare(&mut local, &job, &secrets).await?;
+    let dataset =
+        prepared.dataset.clone().ok_or_else(|| Failure::new(ExitCode::Bug, "prepare named no dataset"))?;
+    let base = run_id::base_of(&job, &dataset);
+    let (run, record) = run_id::choose(&storage, &base, arguments.fresh).await?;
+    let ownership = record.map_or_else(
+        || Ownership { owner: owner_of(&job), sequence: teasel_storage::now_milliseconds() },
+        |record| record.ownership,
+    );
+
+    let mut stages =
+        Stages { local, job: &job, storage, secrets: &secrets, run, ownership, dataset, worked: false };
+    stages.train().await?;
+    let evaluated = stages.evaluate().await?;
+    if evaluated.reason == "GateNotMet" {
+        return Err(Failure::GateNotMet(format!(
+            "run {}: a gate isn't met, nothing is published: {}",
+            stages.run, evaluated.message
+        )));
+    }
+    let tenants = stages.score().await?;
+    stages.collect().await?;
+
+    let result = summary::Summary {
+        run: &stages.run,
+        worked: stages.worked,
+        job_file: &arguments.job,
+        prepared: &prepared,
+        metrics: &evaluated.metrics,
+        tenants: &tenants,
+    };
+    if arguments.json {
+        println!("{}", result.to_json()?);
+    } else {
+        println!("{}", result.to_table());
+    }
+    summary::unpublished(&tenants, &arguments.job);
+    Ok(())
+}
