@@ -10,6 +10,7 @@
 mod load;
 pub mod location;
 pub mod outcome;
+mod reference;
 mod resolve;
 pub mod resolved;
 pub mod spec;
@@ -17,5 +18,6 @@ pub mod task;
 mod violation;
 
 pub use load::{API_VERSION, Located, load, load_located, validate};
+pub use reference::{custom_resource_definitions, job_reference};
 pub use resolve::{MAXIMUM_JOB_NAME, resolve};
 pub use violation::Violation;

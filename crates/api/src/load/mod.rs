@@ -73,7 +73,7 @@ pub(crate) fn check_job(json: &Value) -> Violations {
 fn parse(yaml: &str) -> Result<Vec<Node>, Vec<Violation>> {
     let refuse =
         |line: Option<u32>, message: String| vec![Violation { path: String::new(), line, message, hint: None }];
-    let documents: Vec<Node> = serde_saphyr::from_multiple(yaml).map_err(|error| {
+    let documents = tree::parse(yaml).map_err(|error| {
         let line = error.location().and_then(|location| u32::try_from(location.line()).ok());
         let message = error.without_snippet().to_string();
         refuse(line, format!("is no valid YAML: {message}"))

@@ -43,6 +43,13 @@ pub(crate) struct Entry {
     pub(crate) node: Node,
 }
 
+/// Parses every document of a text.
+///
+/// Only `true` and `false` are booleans: YAML 1.1's `y`, `no` and the like are text, as in a column's name.
+pub(crate) fn parse(yaml: &str) -> Result<Vec<Node>, serde_saphyr::Error> {
+    serde_saphyr::from_multiple_with_options(yaml, serde_saphyr::options! { strict_booleans: true })
+}
+
 impl NodeValue {
     /// What kind of value this is, for messages.
     pub(crate) fn describe(&self) -> String {
@@ -174,7 +181,7 @@ mod tests {
     #[test]
     fn every_name_and_value_knows_its_line() {
         let yaml = "a:\n  b: 1\n  c: [x,\n    y]\nd: {e: 0.5}\n";
-        let node: Node = serde_saphyr::from_str(yaml).unwrap();
+        let node = parse(yaml).unwrap().remove(0);
         let NodeValue::Map(entries) = &node.value else { panic!("{node:?}") };
         assert_eq!((entries[0].line, entries[1].line), (1, 5));
         let NodeValue::Map(inner) = &entries[0].node.value else { panic!("{node:?}") };
@@ -189,10 +196,10 @@ mod tests {
 
     #[test]
     fn what_is_quoted_is_text_and_what_is_plain_has_its_type() {
-        let node: Node = serde_saphyr::from_str("['1', 1, -1, true, 'true', ~, null, 1.5, word]").unwrap();
+        let node = parse("['1', 1, -1, true, 'true', ~, null, 1.5, word, no]").unwrap().remove(0);
         assert_eq!(
             serde_json::Value::from(&node),
-            serde_json::json!(["1", 1, -1, true, "true", null, null, 1.5, "word"])
+            serde_json::json!(["1", 1, -1, true, "true", null, null, 1.5, "word", "no"])
         );
     }
 }

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::PodTemplate;
+use super::choice::choice;
 use crate::location::Location;
 use crate::resolved::{Format, OnBadRows, Weighting};
 
@@ -39,6 +40,7 @@ pub struct InteractionsSpec {
     pub location: Location,
     /// format of the files. Unset means by each file's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "choice::<Format>")]
     pub format: Option<Format>,
     /// columns say which column holds what.
     pub columns: InteractionColumnsSpec,
@@ -52,10 +54,12 @@ pub struct InteractionsSpec {
     /// weighting says what the merged weight of a user's rows with one item means to the model: Binary (1), Weighted
     /// (the sum) or Log (ln(1 + sum)). Defaults to Binary.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "choice::<Weighting>")]
     pub weighting: Option<Weighting>,
     /// onBadRows says what to do with a row that can't be read: Fail ends with its file and row, Skip counts it and
     /// goes on. Defaults to Fail.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "choice::<OnBadRows>")]
     pub on_bad_rows: Option<OnBadRows>,
     /// maximumBadRows is how many rows may be skipped before the data counts as broken all the same. Defaults to 1000
     /// where onBadRows is Skip.
@@ -101,6 +105,7 @@ pub struct ItemsSpec {
     pub location: Location,
     /// format of the files. Unset means by each file's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "choice::<Format>")]
     pub format: Option<Format>,
     /// columns say which column holds what.
     pub columns: ItemColumnsSpec,

@@ -50,6 +50,7 @@ pub struct RecommenderJobSpec {
     pub training: Option<TrainingSpec>,
     /// gates say what a model must reach on the test users before anything is published. Unset means nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 50))]
     pub gates: Option<Vec<GateSpec>>,
     /// scoring says whom to recommend to.
     pub scoring: ScoringSpec,

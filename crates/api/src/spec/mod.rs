@@ -4,14 +4,22 @@
 //! not change because a new release has another default. Ranges and choices stand in the schema, from where both
 //! the API server and [`crate::load`] enforce them.
 
-mod data;
+mod choice;
 mod duration;
-mod job;
-mod model;
-mod schedule;
 mod scoring;
 mod status;
 mod template;
+
+// kube's derive makes private twins of structs that have rules, and calls them `pub`.
+#[allow(unreachable_pub)]
+mod data;
+#[allow(unreachable_pub)]
+mod job;
+#[allow(unreachable_pub)]
+mod model;
+#[allow(unreachable_pub)]
+mod schedule;
+#[allow(unreachable_pub)]
 mod training;
 
 pub use data::*;

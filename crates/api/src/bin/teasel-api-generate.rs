@@ -1,0 +1,69 @@
+//! Writes what is generated from the API's types: `crds/*.yaml` and `docs/reference/job.md`.
+//!
+//! With `--check` it writes nothing, and ends with 1 where a file isn't what it would write.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use teasel_api::{custom_resource_definitions, job_reference};
+
+fn main() -> ExitCode {
+    let check = match std::env::args().skip(1).collect::<Vec<_>>().as_slice() {
+        [] => false,
+        [argument] if argument == "--check" => true,
+        _ => {
+            eprintln!("usage: teasel-api-generate [--check]");
+            return ExitCode::from(64);
+        }
+    };
+    match files().and_then(|files| if check { stale(&files) } else { write(&files).map(|()| Vec::new()) }) {
+        Ok(stale) if stale.is_empty() => ExitCode::SUCCESS,
+        Ok(stale) => {
+            for path in stale {
+                eprintln!("{} is stale: run `make generate` and commit it", path.display());
+            }
+            ExitCode::FAILURE
+        }
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Every generated file, with its text.
+fn files() -> io::Result<Vec<(PathBuf, String)>> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let mut files = vec![(root.join("docs/reference/job.md"), job_reference())];
+    for (name, definition) in custom_resource_definitions() {
+        let yaml = serde_saphyr::to_string(&definition).map_err(io::Error::other)?;
+        let text = format!("# Generated from crates/api by `make generate`.\n{}\n", yaml.trim_end());
+        files.push((root.join("crds").join(name), text));
+    }
+    Ok(files)
+}
+
+fn write(files: &[(PathBuf, String)]) -> io::Result<()> {
+    for (path, text) in files {
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        fs::write(path, text)?;
+    }
+    Ok(())
+}
+
+fn stale(files: &[(PathBuf, String)]) -> io::Result<Vec<PathBuf>> {
+    let mut stale = Vec::new();
+    for (path, text) in files {
+        match fs::read_to_string(path) {
+            Ok(present) if present == *text => {}
+            Ok(_) => stale.push(path.clone()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => stale.push(path.clone()),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(stale)
+}
