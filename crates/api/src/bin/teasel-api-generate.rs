@@ -33,20 +33,25 @@ fn main() -> ExitCode {
     }
 }
 
-/// Every generated file, with its text.
+/// The project's folder.
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// Every generated file, by its path below the project's folder, with its text.
 fn files() -> io::Result<Vec<(PathBuf, String)>> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let mut files = vec![(root.join("docs/reference/job.md"), job_reference())];
+    let mut files = vec![(PathBuf::from("docs/reference/job.md"), job_reference())];
     for (name, definition) in custom_resource_definitions() {
         let yaml = serde_saphyr::to_string(&definition).map_err(io::Error::other)?;
         let text = format!("# Generated from crates/api by `make generate`.\n{}\n", yaml.trim_end());
-        files.push((root.join("crds").join(name), text));
+        files.push((Path::new("crds").join(name), text));
     }
     Ok(files)
 }
 
 fn write(files: &[(PathBuf, String)]) -> io::Result<()> {
     for (path, text) in files {
+        let path = root().join(path);
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder)?;
         }
@@ -58,7 +63,7 @@ fn write(files: &[(PathBuf, String)]) -> io::Result<()> {
 fn stale(files: &[(PathBuf, String)]) -> io::Result<Vec<PathBuf>> {
     let mut stale = Vec::new();
     for (path, text) in files {
-        match fs::read_to_string(path) {
+        match fs::read_to_string(root().join(path)) {
             Ok(present) if present == *text => {}
             Ok(_) => stale.push(path.clone()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => stale.push(path.clone()),
