@@ -27,6 +27,7 @@ pub struct FacetVae {
     noise: Noise,
     kind: Kind,
     strategy: Strategy,
+    /// How the decoder works on a batch; unset means by the batch's size.
     plan: Option<Plan>,
     workspace: Workspace,
 }
@@ -34,8 +35,9 @@ pub struct FacetVae {
 /// The loss of a batch, summed over its users.
 #[derive(Debug)]
 pub struct Loss {
-    /// A scalar whose value is the loss and whose backward pass adds to the parameters' gradients. Multiply it by
-    /// `1 / users of the batch over all processes` to train by the mean.
+    /// A scalar whose value is the loss and whose backward pass adds to the parameters' gradients. To train by the mean
+    /// over a batch, divide by the batch's users over all processes; where gradients are averaged over processes
+    /// afterwards, multiply by the number of processes too.
     pub objective: Tensor,
     /// The reconstruction term.
     pub negative_log_likelihood: f64,
@@ -71,8 +73,12 @@ impl FacetVae {
         &self.config
     }
 
-    /// Names and values of the parameters, in an order that depends on the likelihood alone. The tensors are leaves that
-    /// require gradients; an optimizer changes them in place.
+    /// Names and values of the parameters, always in this order: `item.directions` and `facet.prototypes` (`[items,
+    /// dimensions]`, `[facets, dimensions]`), `encoder.input.weight` and `.bias` (`[items, dimensions]`, `[dimensions]`),
+    /// `encoder.output.weight` and `.bias` (`[2 dimensions, dimensions]`, `[2 dimensions]`); Gaussian only:
+    /// `decoder.mean.weight` and `.bias`, `decoder.variance.weight` and `.bias` (`[items, dimensions]`, `[items]`).
+    ///
+    /// The tensors are leaves that require gradients; an optimizer changes them in place.
     pub fn parameters(&self) -> &[(String, Tensor)] {
         self.parameters.named()
     }
