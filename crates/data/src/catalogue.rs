@@ -1,0 +1,130 @@
+//! The vocabulary with what is known of each item.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::array::{Array, AsArray, ListBuilder, RecordBatch, StringArray, StringBuilder, UInt64Array};
+use arrow::datatypes::{DataType, Field, Schema, UInt64Type};
+use bytes::Bytes;
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+
+use crate::DataError;
+use crate::vocabulary::Vocabulary;
+use crate::write::{column, properties};
+
+/// All items that a model knows, by index: the one with the most training users first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Catalogue {
+    /// Ids, as in the raw files.
+    pub ids: Vec<String>,
+    /// Text columns, joined by line breaks.
+    pub texts: Vec<Option<String>>,
+    /// Categories.
+    pub categories: Vec<Vec<String>>,
+    /// Paths of images.
+    pub images: Vec<Option<String>>,
+    /// Training users.
+    pub counts: Vec<u64>,
+    /// Whether the item files have a row for the item. Not stored.
+    pub(crate) described: Vec<bool>,
+}
+
+impl Catalogue {
+    /// Number of items.
+    pub fn len(&self) -> usize {
+        self.ids.len()
+    }
+
+    /// Whether there are no items.
+    pub fn is_empty(&self) -> bool {
+        self.ids.is_empty()
+    }
+
+    /// Index of each item by its id.
+    pub fn index(&self) -> HashMap<&str, u32> {
+        self.ids.iter().map(String::as_str).zip(0..).collect()
+    }
+
+    /// Items of which the item files say nothing.
+    pub(crate) fn undescribed(&self) -> u64 {
+        self.described.iter().filter(|described| !**described).count() as u64
+    }
+
+    /// The vocabulary without metadata.
+    pub(crate) fn bare(vocabulary: &Vocabulary) -> Self {
+        let items = vocabulary.ids.len();
+        Catalogue {
+            ids: vocabulary.ids.iter().map(|id| id.to_string()).collect(),
+            texts: vec![None; items],
+            categories: vec![Vec::new(); items],
+            images: vec![None; items],
+            counts: vocabulary.counts.clone(),
+            described: vec![false; items],
+        }
+    }
+
+    /// Writes `items.parquet`: `item`, `text`, `categories`, `image`, `count`.
+    pub(crate) fn write(&self, path: &Path) -> Result<(), DataError> {
+        let mut categories = ListBuilder::new(StringBuilder::new());
+        for own in &self.categories {
+            own.iter().for_each(|category| categories.values().append_value(category));
+            categories.append(true);
+        }
+        let text = |name, nullable| Field::new(name, DataType::Utf8, nullable);
+        let schema = Arc::new(Schema::new(vec![
+            text("item", false),
+            text("text", true),
+            Field::new("categories", DataType::new_list(DataType::Utf8, true), false),
+            text("image", true),
+            Field::new("count", DataType::UInt64, false),
+        ]));
+        let batch = RecordBatch::try_new(
+            schema.clone(),
+            vec![
+                Arc::new(StringArray::from_iter_values(&self.ids)),
+                Arc::new(StringArray::from_iter(self.texts.iter().map(Option::as_deref))),
+                Arc::new(categories.finish()),
+                Arc::new(StringArray::from_iter(self.images.iter().map(Option::as_deref))),
+                Arc::new(UInt64Array::from(self.counts.clone())),
+            ],
+        )
+        .map_err(|error| DataError::Engine(error.to_string()))?;
+        let file = File::create(path).map_err(DataError::scratch)?;
+        let mut writer = ArrowWriter::try_new(file, schema, Some(properties())).map_err(DataError::scratch)?;
+        writer.write(&batch).map_err(DataError::scratch)?;
+        writer.close().map_err(DataError::scratch)?;
+        Ok(())
+    }
+
+    /// Reads what [`Catalogue::write`] wrote.
+    pub(crate) fn read(bytes: Bytes, uri: &str) -> Result<Self, DataError> {
+        let corrupt = |error: &dyn std::fmt::Display| DataError::corrupt(uri, error);
+        let reader = ParquetRecordBatchReaderBuilder::try_new(bytes)
+            .and_then(|builder| builder.build())
+            .map_err(|error| corrupt(&error))?;
+        let mut catalogue = Catalogue::bare(&Vocabulary::of(&[], &[]));
+        for batch in reader {
+            let batch = batch.map_err(|error| corrupt(&error))?;
+            let texts = |name: &str| -> Result<Vec<Option<String>>, DataError> {
+                Ok(column(&batch, name, uri)?
+                    .as_string::<i32>()
+                    .iter()
+                    .map(|text| text.map(str::to_owned))
+                    .collect())
+            };
+            catalogue.ids.extend(texts("item")?.into_iter().flatten());
+            catalogue.texts.extend(texts("text")?);
+            catalogue.images.extend(texts("image")?);
+            catalogue.counts.extend(column(&batch, "count", uri)?.as_primitive::<UInt64Type>().values());
+            let lists = column(&batch, "categories", uri)?.as_list::<i32>();
+            catalogue.categories.extend((0..lists.len()).map(|row| {
+                lists.value(row).as_string::<i32>().iter().flatten().map(str::to_owned).collect::<Vec<_>>()
+            }));
+        }
+        catalogue.described = vec![true; catalogue.ids.len()];
+        Ok(catalogue)
+    }
+}

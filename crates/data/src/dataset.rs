@@ -1,0 +1,150 @@
+//! The prepared dataset, as training and evaluation read it.
+
+use std::ops::Range;
+
+use teasel_storage::{Store, manifest};
+
+use crate::fingerprint::FORMAT_VERSION;
+use crate::manifest::{DatasetManifest, dataset_folder};
+use crate::plan::shard_of;
+use crate::report::Report;
+use crate::write::{Table, read_table};
+use crate::{BatchPlan, Catalogue, Csr, DataError, TrainingUsers};
+
+/// A prepared dataset. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Dataset {
+    store: Store,
+    fingerprint: String,
+    manifest: DatasetManifest,
+}
+
+/// Which held-out users.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeldOutSet {
+    /// Those that choose between models.
+    Validation,
+    /// Those that judge the chosen one.
+    Test,
+}
+
+/// Held-out users, ordered by tenant and user.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HeldOut {
+    /// Stable key of each user.
+    pub keys: Vec<u64>,
+    /// What the model sees; at least one item of each user.
+    pub fold_in: Csr,
+    /// What it is asked for; at least one item of each user, none of which is in `fold_in`. Never weighted.
+    pub held_out: Csr,
+}
+
+impl HeldOut {
+    /// Number of users.
+    pub fn users(&self) -> usize {
+        self.keys.len()
+    }
+}
+
+impl Dataset {
+    /// Opens the dataset of this name.
+    ///
+    /// # Errors
+    /// [`DataError::NotPrepared`] where there is none, [`DataError::Configuration`] where another release prepared it.
+    pub async fn open(storage: &Store, fingerprint: &str) -> Result<Self, DataError> {
+        let folder = dataset_folder(fingerprint);
+        let manifest: Option<DatasetManifest> = manifest::load(storage, &folder).await?;
+        let store = storage.sub(&folder);
+        let manifest = manifest.ok_or_else(|| DataError::NotPrepared { uri: store.uri() })?;
+        if manifest.version != FORMAT_VERSION {
+            return Err(DataError::Configuration(format!(
+                "{} has format {} instead of {FORMAT_VERSION}: prepare it anew",
+                store.uri(),
+                manifest.version
+            )));
+        }
+        Ok(Dataset { store, fingerprint: fingerprint.to_owned(), manifest })
+    }
+
+    /// The dataset's name.
+    pub fn fingerprint(&self) -> &str {
+        &self.fingerprint
+    }
+
+    /// Size of the vocabulary.
+    pub fn items(&self) -> usize {
+        self.manifest.items as usize
+    }
+
+    /// Number of training users.
+    pub fn training_users(&self) -> u64 {
+        self.manifest.shard_users.iter().sum()
+    }
+
+    /// The batches of `batch_size` users over all ranks.
+    pub fn plan(&self, batch_size: u32, seed: u64) -> BatchPlan {
+        BatchPlan::new(self.manifest.shard_users.clone(), batch_size, seed)
+    }
+
+    /// The data report.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn report(&self) -> Result<Report, DataError> {
+        let bytes = self.store.get_checked(&self.manifest.report).await?;
+        serde_json::from_slice(&bytes)
+            .map_err(|error| DataError::corrupt(&self.store.uri_of(&self.manifest.report.name), error))
+    }
+
+    /// The vocabulary with metadata.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn catalogue(&self) -> Result<Catalogue, DataError> {
+        let file = &self.manifest.catalogue;
+        Catalogue::read(self.store.get_checked(file).await?, &self.store.uri_of(&file.name))
+    }
+
+    /// The training users of `shards`: [`shards_of`](crate::shards_of) a rank, or `0..VIRTUAL_SHARDS`.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn training(&self, shards: Range<u32>) -> Result<TrainingUsers, DataError> {
+        let mut keys = Vec::new();
+        let mut interactions = Csr::empty(self.manifest.weighted);
+        for part in &self.manifest.users {
+            if part.end_shard <= shards.start || shards.end <= part.first_shard {
+                continue;
+            }
+            let bytes = self.store.get_checked(&part.file).await?;
+            let uri = self.store.uri_of(&part.file.name);
+            read_table(bytes, &uri, Table::Training, self.manifest.weighted, |row| {
+                if shards.contains(&shard_of(row.key)) {
+                    keys.push(row.key);
+                    interactions.push(row.items, row.weights);
+                }
+            })?;
+        }
+        Ok(TrainingUsers::new(keys, interactions, shards))
+    }
+
+    /// Held-out users.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn held_out(&self, set: HeldOutSet) -> Result<HeldOut, DataError> {
+        let file = match set {
+            HeldOutSet::Validation => &self.manifest.validation,
+            HeldOutSet::Test => &self.manifest.test,
+        };
+        let weighted = self.manifest.weighted;
+        let mut read = HeldOut { keys: Vec::new(), fold_in: Csr::empty(weighted), held_out: Csr::empty(false) };
+        let bytes = self.store.get_checked(file).await?;
+        read_table(bytes, &self.store.uri_of(&file.name), Table::HeldOut, weighted, |row| {
+            read.keys.push(row.key);
+            read.fold_in.push(row.items, row.weights);
+            read.held_out.push(row.held_out, None);
+        })?;
+        Ok(read)
+    }
+}

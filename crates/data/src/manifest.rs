@@ -1,0 +1,68 @@
+//! Manifests of prepared data.
+
+use serde::{Deserialize, Serialize};
+use teasel_storage::manifest::File;
+
+/// `datasets/<fingerprint>/manifest.json`. Names of files are relative to its folder.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct DatasetManifest {
+    pub(crate) version: u32,
+    /// Tells writers apart.
+    pub(crate) nonce: String,
+    pub(crate) items: u32,
+    /// Whether users' files have a column of weights.
+    pub(crate) weighted: bool,
+    /// Training users of each virtual shard.
+    pub(crate) shard_users: Vec<u64>,
+    pub(crate) users: Vec<UsersPart>,
+    pub(crate) validation: File,
+    pub(crate) test: File,
+    pub(crate) catalogue: File,
+    pub(crate) report: File,
+}
+
+/// Training users of a range of virtual shards.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct UsersPart {
+    pub(crate) file: File,
+    pub(crate) first_shard: u32,
+    pub(crate) end_shard: u32,
+}
+
+/// `tenants/<tenant>/<fingerprint>/manifest.json`. Names of files are relative to its folder.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct TenantManifest {
+    pub(crate) version: u32,
+    /// Tells writers apart.
+    pub(crate) nonce: String,
+    /// Value of the tenant column.
+    pub(crate) value: String,
+    pub(crate) weighted: bool,
+    pub(crate) users: u64,
+    pub(crate) cold_users: u64,
+    /// By user, one part after the other.
+    pub(crate) parts: Vec<TenantPart>,
+}
+
+/// Some of a tenant's users.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct TenantPart {
+    pub(crate) file: File,
+    pub(crate) users: u64,
+    /// The greatest user id of the part.
+    pub(crate) last_user: String,
+}
+
+/// Folder of a dataset.
+pub(crate) fn dataset_folder(fingerprint: &str) -> String {
+    format!("datasets/{fingerprint}")
+}
+
+/// Folder of a tenant's users.
+pub(crate) fn tenant_folder(tenant: &str, fingerprint: &str) -> String {
+    format!("tenants/{tenant}/{fingerprint}")
+}

@@ -1,0 +1,252 @@
+//! Tables of users: what is written is what is read.
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arrow::array::{
+    ArrayRef, AsArray, BooleanBuilder, Float32Builder, ListBuilder, RecordBatch, StringBuilder, UInt32Builder,
+    UInt64Builder,
+};
+use arrow::datatypes::{DataType, Field, Float32Type, Schema, SchemaRef, UInt32Type, UInt64Type};
+use bytes::Bytes;
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
+
+use crate::DataError;
+
+/// Users of a row group, which a writer holds in memory.
+const ROW_GROUP_USERS: usize = 4096;
+/// Users that are handed to a writer at once.
+const BATCH_USERS: usize = 512;
+
+/// Which columns a table of users has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Table {
+    /// `key`, `items`, `weights`.
+    Training,
+    /// `key`, `items` (folded in), `weights`, `heldOut`.
+    HeldOut,
+    /// `user`, `key`, `items`, `weights`, `cold`.
+    Tenant,
+}
+
+/// A user's row.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct UserRow<'a> {
+    pub(crate) user: &'a str,
+    pub(crate) key: u64,
+    /// Ascending.
+    pub(crate) items: &'a [u32],
+    pub(crate) weights: Option<&'a [f32]>,
+    /// Ascending.
+    pub(crate) held_out: &'a [u32],
+    pub(crate) cold: bool,
+}
+
+impl Table {
+    fn schema(self, weighted: bool) -> SchemaRef {
+        let list = |name, kind| Field::new(name, DataType::new_list(kind, true), false);
+        let mut fields = Vec::new();
+        if self == Table::Tenant {
+            fields.push(Field::new("user", DataType::Utf8, false));
+        }
+        fields.push(Field::new("key", DataType::UInt64, false));
+        fields.push(list("items", DataType::UInt32));
+        if weighted {
+            fields.push(list("weights", DataType::Float32));
+        }
+        match self {
+            Table::Training => {}
+            Table::HeldOut => fields.push(list("heldOut", DataType::UInt32)),
+            Table::Tenant => fields.push(Field::new("cold", DataType::Boolean, false)),
+        }
+        Arc::new(Schema::new(fields))
+    }
+}
+
+/// How prepared files are written. Nothing in it depends on the machine.
+pub(crate) fn properties() -> WriterProperties {
+    WriterProperties::builder()
+        .set_compression(Compression::ZSTD(ZstdLevel::default()))
+        .set_dictionary_enabled(false)
+        .set_statistics_enabled(EnabledStatistics::None)
+        .set_max_row_group_row_count(Some(ROW_GROUP_USERS))
+        .build()
+}
+
+/// Writes a table of users to a local file.
+pub(crate) struct TableWriter {
+    table: Table,
+    schema: SchemaRef,
+    writer: ArrowWriter<File>,
+    path: PathBuf,
+    user: StringBuilder,
+    key: UInt64Builder,
+    items: ListBuilder<UInt32Builder>,
+    weights: Option<ListBuilder<Float32Builder>>,
+    held_out: ListBuilder<UInt32Builder>,
+    cold: BooleanBuilder,
+    waiting: usize,
+    users: u64,
+}
+
+impl TableWriter {
+    pub(crate) fn create(path: PathBuf, table: Table, weighted: bool) -> Result<Self, DataError> {
+        let schema = table.schema(weighted);
+        let file = File::create(&path).map_err(DataError::scratch)?;
+        let writer = ArrowWriter::try_new(file, schema.clone(), Some(properties())).map_err(DataError::scratch)?;
+        Ok(TableWriter {
+            table,
+            schema,
+            writer,
+            path,
+            user: StringBuilder::new(),
+            key: UInt64Builder::new(),
+            items: ListBuilder::new(UInt32Builder::new()),
+            weights: weighted.then(|| ListBuilder::new(Float32Builder::new())),
+            held_out: ListBuilder::new(UInt32Builder::new()),
+            cold: BooleanBuilder::new(),
+            waiting: 0,
+            users: 0,
+        })
+    }
+
+    /// Users so far.
+    pub(crate) fn users(&self) -> u64 {
+        self.users
+    }
+
+    pub(crate) fn push(&mut self, row: UserRow<'_>) -> Result<(), DataError> {
+        self.key.append_value(row.key);
+        self.items.values().append_slice(row.items);
+        self.items.append(true);
+        if let Some(weights) = &mut self.weights {
+            weights.values().append_slice(row.weights.unwrap_or_default());
+            weights.append(true);
+        }
+        match self.table {
+            Table::Training => {}
+            Table::HeldOut => {
+                self.held_out.values().append_slice(row.held_out);
+                self.held_out.append(true);
+            }
+            Table::Tenant => {
+                self.user.append_value(row.user);
+                self.cold.append_value(row.cold);
+            }
+        }
+        self.users += 1;
+        self.waiting += 1;
+        if self.waiting == BATCH_USERS { self.flush() } else { Ok(()) }
+    }
+
+    fn flush(&mut self) -> Result<(), DataError> {
+        self.waiting = 0;
+        let mut columns: Vec<ArrayRef> = Vec::new();
+        if self.table == Table::Tenant {
+            columns.push(Arc::new(self.user.finish()));
+        }
+        columns.push(Arc::new(self.key.finish()));
+        columns.push(Arc::new(self.items.finish()));
+        if let Some(weights) = &mut self.weights {
+            columns.push(Arc::new(weights.finish()));
+        }
+        match self.table {
+            Table::Training => {}
+            Table::HeldOut => columns.push(Arc::new(self.held_out.finish())),
+            Table::Tenant => columns.push(Arc::new(self.cold.finish())),
+        }
+        let batch = RecordBatch::try_new(self.schema.clone(), columns)
+            .map_err(|error| DataError::Engine(error.to_string()))?;
+        self.writer.write(&batch).map_err(DataError::scratch)
+    }
+
+    /// Ends the file, and returns its path and number of users.
+    pub(crate) fn close(mut self) -> Result<(PathBuf, u64), DataError> {
+        self.flush()?;
+        self.writer.close().map_err(DataError::scratch)?;
+        Ok((self.path, self.users))
+    }
+}
+
+/// Calls `visit` for each row of a table that [`TableWriter`] wrote.
+pub(crate) fn read_table(
+    bytes: Bytes,
+    uri: &str,
+    table: Table,
+    weighted: bool,
+    mut visit: impl FnMut(UserRow<'_>),
+) -> Result<(), DataError> {
+    for batch in batches(bytes, uri, BATCH_USERS)? {
+        visit_batch(&batch?, uri, table, weighted, &mut visit)?;
+    }
+    Ok(())
+}
+
+/// The batches of a file whose bytes are here.
+pub(crate) fn batches(
+    bytes: Bytes,
+    uri: &str,
+    rows: usize,
+) -> Result<impl Iterator<Item = Result<RecordBatch, DataError>> + Send + use<>, DataError> {
+    let reader = ParquetRecordBatchReaderBuilder::try_new(bytes)
+        .and_then(|builder| builder.with_batch_size(rows).build())
+        .map_err(|error| DataError::corrupt(uri, error))?;
+    let uri = uri.to_owned();
+    Ok(reader.map(move |batch| batch.map_err(|error| DataError::corrupt(&uri, error))))
+}
+
+/// Calls `visit` for each row of `batch`.
+pub(crate) fn visit_batch(
+    batch: &RecordBatch,
+    uri: &str,
+    table: Table,
+    weighted: bool,
+    visit: &mut impl FnMut(UserRow<'_>),
+) -> Result<(), DataError> {
+    let schema = table.schema(weighted);
+    let same = batch
+        .schema()
+        .fields()
+        .iter()
+        .map(|field| (field.name(), field.data_type()))
+        .eq(schema.fields().iter().map(|field| (field.name(), field.data_type())));
+    if !same {
+        return Err(DataError::corrupt(uri, "its columns aren't those of prepared users"));
+    }
+    let list = |name: &str| column(batch, name, uri).map(|array| array.as_list::<i32>());
+    let keys = column(batch, "key", uri)?.as_primitive::<UInt64Type>();
+    let items = list("items")?;
+    let item_values = items.values().as_primitive::<UInt32Type>().values();
+    let weights =
+        if weighted { Some(list("weights")?.values().as_primitive::<Float32Type>().values()) } else { None };
+    let held_out = if table == Table::HeldOut { Some(list("heldOut")?) } else { None };
+    let users = if table == Table::Tenant { Some(column(batch, "user", uri)?.as_string::<i32>()) } else { None };
+    let cold = if table == Table::Tenant { Some(column(batch, "cold", uri)?.as_boolean()) } else { None };
+    let range = |offsets: &[i32], row: usize| offsets[row] as usize..offsets[row + 1] as usize;
+    for row in 0..batch.num_rows() {
+        let own = range(items.value_offsets(), row);
+        visit(UserRow {
+            user: users.map_or("", |users| users.value(row)),
+            key: keys.value(row),
+            weights: weights.and_then(|weights| weights.get(own.clone())),
+            items: item_values.get(own).unwrap_or_default(),
+            held_out: held_out
+                .and_then(|lists| {
+                    let own = range(lists.value_offsets(), row);
+                    lists.values().as_primitive::<UInt32Type>().values().get(own)
+                })
+                .unwrap_or_default(),
+            cold: cold.is_some_and(|cold| cold.value(row)),
+        });
+    }
+    Ok(())
+}
+
+/// A column of a prepared file.
+pub(crate) fn column<'a>(batch: &'a RecordBatch, name: &str, uri: &str) -> Result<&'a ArrayRef, DataError> {
+    batch.column_by_name(name).ok_or_else(|| DataError::corrupt(uri, format!("it has no column {name}")))
+}
