@@ -117,10 +117,6 @@ impl Problem {
     fn gradients(&self) -> Vec<f32> {
         self.parameters.iter().flat_map(|parameter| flat(&parameter.grad())).collect()
     }
-
-    fn values(&self) -> Vec<f32> {
-        self.parameters.iter().flat_map(flat).collect()
-    }
 }
 
 fn flat(tensor: &Tensor) -> Vec<f32> {

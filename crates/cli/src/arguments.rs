@@ -17,7 +17,7 @@ Examples:
   teasel generate --out demo            Write synthetic interactions and a job file that uses them
   teasel validate demo/job.yaml         Check a job file; every mistake at once
   teasel run demo/job.yaml              Prepare, train, evaluate, score and publish
-  teasel recommend demo/job.yaml --tenant north --user u1
+  teasel recommend demo/job.yaml --tenant tenant-1 --user user-1
 
 Exit codes: 0 done, 1 a gate isn't met, 64 wrong command line, 65 bad data, 66 missing input,
 69 storage unavailable, 77 no permission, 78 bad job file, 130 interrupted, 143 terminated."

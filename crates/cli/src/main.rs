@@ -21,7 +21,15 @@ use arguments::{Arguments, Command};
 use failure::Failure;
 
 fn main() -> anyhow::Result<ExitCode> {
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            error.print().context("can't print")?;
+            // Help and version end well; clap's own code for the rest is 2.
+            let usage = teasel_api::outcome::ExitCode::Usage as u8;
+            return Ok(if error.use_stderr() { ExitCode::from(usage) } else { ExitCode::SUCCESS });
+        }
+    };
     tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::from_env("TEASEL_LOG"))
         .with_writer(std::io::stderr)

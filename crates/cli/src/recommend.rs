@@ -13,9 +13,8 @@ use futures::TryStreamExt;
 use parquet::arrow::ParquetRecordBatchStreamBuilder;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowPredicateFn, ParquetRecordBatchReaderBuilder, RowFilter};
-use parquet::arrow::async_reader::ParquetObjectReader;
 use teasel_api::outcome::ExitCode;
-use teasel_storage::Store;
+use teasel_storage::{ParquetObject, Store};
 use teasel_storage::output::{ScoreManifest, Scores, Version, current};
 
 use crate::arguments::RecommendArguments;
@@ -91,7 +90,9 @@ async fn read(output: &Store, path: &str, user: &str) -> Result<Vec<Row>, Failur
     let damaged = |error: &dyn std::fmt::Display| {
         Failure::new(ExitCode::BadData, format!("can't read {}: {error}", output.uri_of(path)))
     };
-    let reader = ParquetObjectReader::new(output.object_store(), output.path(path));
+    let size = output.head(path).await?.map(|object| object.size);
+    let size = size.ok_or_else(|| damaged(&"it isn't there"))?;
+    let reader = ParquetObject::new(output.object_store(), output.path(path), size);
     let builder = ParquetRecordBatchStreamBuilder::new(reader).await.map_err(|error| damaged(&error))?;
     let mask = ProjectionMask::columns(builder.parquet_schema(), ["user"]);
     let wanted = user.to_owned();
@@ -141,7 +142,7 @@ async fn texts(storage: &Store, run: &str) -> Option<HashMap<String, String>> {
 
 fn render(rows: &[Row], texts: &HashMap<String, String>, top: u32) -> Table {
     let mut table = Table::new();
-    table.load_preset(UTF8_FULL_CONDENSED);
+    table.load_style(UTF8_FULL_CONDENSED);
     table.set_header(["rank", "item", "text", "score", "facet"]);
     for row in rows.iter().filter(|row| row.rank <= top) {
         let text: String = texts.get(&row.item).map(|text| text.chars().take(60).collect()).unwrap_or_default();

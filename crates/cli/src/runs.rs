@@ -22,7 +22,7 @@ pub(crate) async fn run(arguments: &RunsArguments) -> Result<(), Failure> {
         }
     }
     let mut table = Table::new();
-    table.load_preset(UTF8_FULL_CONDENSED);
+    table.load_style(UTF8_FULL_CONDENSED);
     table.set_header(["run", "begun", "state", "step", "metrics", "published for"]);
     for record in runs_of(&reference.storage, &reference.record.ownership.owner).await? {
         let log = RunLog::open(&reference.storage, &record.run).await?;

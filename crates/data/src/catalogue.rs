@@ -1,8 +1,6 @@
 //! The vocabulary with what is known of each item.
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, ListBuilder, RecordBatch, StringArray, StringBuilder, UInt64Array};
@@ -28,8 +26,6 @@ pub struct Catalogue {
     pub images: Vec<Option<String>>,
     /// Training users.
     pub counts: Vec<u64>,
-    /// Whether the item files have a row for the item. Not stored.
-    pub(crate) described: Vec<bool>,
 }
 
 impl Catalogue {
@@ -48,11 +44,6 @@ impl Catalogue {
         self.ids.iter().map(String::as_str).zip(0..).collect()
     }
 
-    /// Items of which the item files say nothing.
-    pub(crate) fn undescribed(&self) -> u64 {
-        self.described.iter().filter(|described| !**described).count() as u64
-    }
-
     /// The vocabulary without metadata.
     pub(crate) fn bare(vocabulary: &Vocabulary) -> Self {
         let items = vocabulary.ids.len();
@@ -62,12 +53,15 @@ impl Catalogue {
             categories: vec![Vec::new(); items],
             images: vec![None; items],
             counts: vocabulary.counts.clone(),
-            described: vec![false; items],
         }
     }
 
-    /// Writes `items.parquet`: `item`, `text`, `categories`, `image`, `count`.
-    pub(crate) fn write(&self, path: &Path) -> Result<(), DataError> {
+    /// The catalogue as a Parquet file with the columns `item`, `text`, `categories`, `image` and `count`.
+    ///
+    /// # Errors
+    /// [`DataError::Engine`], a bug: the columns don't fit together.
+    pub fn to_parquet(&self) -> Result<Bytes, DataError> {
+        let bug = |error: &dyn std::fmt::Display| DataError::Engine(error.to_string());
         let mut categories = ListBuilder::new(StringBuilder::new());
         for own in &self.categories {
             own.iter().for_each(|category| categories.values().append_value(category));
@@ -91,16 +85,20 @@ impl Catalogue {
                 Arc::new(UInt64Array::from(self.counts.clone())),
             ],
         )
-        .map_err(|error| DataError::Engine(error.to_string()))?;
-        let file = File::create(path).map_err(DataError::scratch)?;
-        let mut writer = ArrowWriter::try_new(file, schema, Some(properties())).map_err(DataError::scratch)?;
-        writer.write(&batch).map_err(DataError::scratch)?;
-        writer.close().map_err(DataError::scratch)?;
-        Ok(())
+        .map_err(|error| bug(&error))?;
+        let mut bytes = Vec::new();
+        let mut writer =
+            ArrowWriter::try_new(&mut bytes, schema, Some(properties())).map_err(|error| bug(&error))?;
+        writer.write(&batch).map_err(|error| bug(&error))?;
+        writer.close().map_err(|error| bug(&error))?;
+        Ok(bytes.into())
     }
 
-    /// Reads what [`Catalogue::write`] wrote.
-    pub(crate) fn read(bytes: Bytes, uri: &str) -> Result<Self, DataError> {
+    /// Reads what [`Catalogue::to_parquet`] wrote; `uri` is for errors.
+    ///
+    /// # Errors
+    /// [`DataError`] where the bytes aren't such a file.
+    pub fn from_parquet(bytes: Bytes, uri: &str) -> Result<Self, DataError> {
         let corrupt = |error: &dyn std::fmt::Display| DataError::corrupt(uri, error);
         let reader = ParquetRecordBatchReaderBuilder::try_new(bytes)
             .and_then(|builder| builder.build())
@@ -124,7 +122,6 @@ impl Catalogue {
                 lists.value(row).as_string::<i32>().iter().flatten().map(str::to_owned).collect::<Vec<_>>()
             }));
         }
-        catalogue.described = vec![true; catalogue.ids.len()];
         Ok(catalogue)
     }
 }

@@ -102,7 +102,7 @@ impl Dataset {
     /// Those of the store.
     pub async fn catalogue(&self) -> Result<Catalogue, DataError> {
         let file = &self.manifest.catalogue;
-        Catalogue::read(self.store.get_checked(file).await?, &self.store.uri_of(&file.name))
+        Catalogue::from_parquet(self.store.get_checked(file).await?, &self.store.uri_of(&file.name))
     }
 
     /// The training users of `shards`: [`shards_of`](crate::shards_of) a rank, or `0..VIRTUAL_SHARDS`.

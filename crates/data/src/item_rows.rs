@@ -10,18 +10,18 @@ use crate::raw::{Kind, RowSink, Value, Wanted};
 use crate::vocabulary::Vocabulary;
 use crate::{Catalogue, DataError};
 
-/// Reads the metadata of the items in `vocabulary`. Blocks.
+/// Reads the metadata of the items in `vocabulary`, and tells how many of them have any. Blocks.
 pub(crate) fn read_metadata(
     inputs: &[InputFile],
     items: &Items,
     vocabulary: &Vocabulary,
     policy: (OnBadRows, u64),
     runtime: &tokio::runtime::Handle,
-) -> Result<Catalogue, DataError> {
+) -> Result<(Catalogue, u64), DataError> {
     let mut catalogue = Catalogue::bare(vocabulary);
     let index: HashMap<&str, usize> = vocabulary.ids.iter().enumerate().map(|(index, id)| (&**id, index)).collect();
     let mut first_rows = HashMap::new();
-    let mut bad_rows = 0;
+    let (mut bad_rows, mut described) = (0, 0);
     let column = |name: &str, kind| Wanted { name: name.to_owned(), kind, required: true, identifying: false };
     let mut wanted = vec![Wanted { identifying: true, ..column(&items.columns.item, Kind::Text) }];
     wanted.extend(items.columns.text.iter().map(|name| column(name, Kind::Text)));
@@ -37,11 +37,12 @@ pub(crate) fn read_metadata(
             policy,
             bad_rows: &mut bad_rows,
             first_rows: &mut first_rows,
+            described: &mut described,
             catalogue: &mut catalogue,
         };
         crate::raw::read(file, items.format, &wanted, runtime, &mut sink)?;
     }
-    Ok(catalogue)
+    Ok((catalogue, described))
 }
 
 struct MetadataSink<'a> {
@@ -54,6 +55,8 @@ struct MetadataSink<'a> {
     bad_rows: &'a mut u64,
     /// File and row that described an item.
     first_rows: &'a mut HashMap<Box<str>, (usize, u64)>,
+    /// Items of the vocabulary that have had their row.
+    described: &'a mut u64,
     catalogue: &'a mut Catalogue,
 }
 
@@ -94,7 +97,7 @@ impl RowSink for MetadataSink<'_> {
                 None => Vec::new(),
             };
         }
-        self.catalogue.described[*index] = true;
+        *self.described += 1;
         Ok(())
     }
 

@@ -245,13 +245,14 @@ impl Work {
             let catalogue = match &self.data.items {
                 Some(items) => {
                     let policy = (self.data.interactions.on_bad_rows, self.data.interactions.maximum_bad_rows);
-                    let catalogue = read_metadata(&self.items, items, &vocabulary, policy, runtime)?;
-                    report.items_without_metadata = catalogue.undescribed();
+                    let (catalogue, described) =
+                        read_metadata(&self.items, items, &vocabulary, policy, runtime)?;
+                    report.items_without_metadata = report.items - described;
                     catalogue
                 }
                 None => Catalogue::bare(&vocabulary),
             };
-            catalogue.write(&self.folder.join("items.parquet"))?;
+            std::fs::write(self.folder.join("items.parquet"), catalogue.to_parquet()?).map_err(DataError::scratch)?;
         }
         let files = layout.write(&vocabulary, &item_keys, &mut report)?;
         let items = u32::try_from(vocabulary.ids.len()).map_err(|error| DataError::Engine(error.to_string()))?;

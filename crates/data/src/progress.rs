@@ -21,6 +21,16 @@ pub enum Stage {
     Writing = 2,
 }
 
+impl std::fmt::Display for Stage {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(match self {
+            Stage::Reading => "reading",
+            Stage::Filtering => "filtering",
+            Stage::Writing => "writing",
+        })
+    }
+}
+
 impl Progress {
     /// Raw rows read so far.
     pub fn rows(&self) -> u64 {

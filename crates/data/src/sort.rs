@@ -28,6 +28,10 @@ use crate::scan::{Scan, schema};
 /// Batches that wait between a file's thread and the sort.
 const WAITING: usize = 4;
 
+/// Memory that a partition needs to sort in, in bytes.
+const LEAST_MEMORY: usize = 32 << 20;
+const MOST_PARTITIONS: usize = 64;
+
 /// Rows by person, slot, time and weight.
 pub(crate) struct Sorted {
     /// The rows.
@@ -79,7 +83,8 @@ pub(crate) fn sort(
     let engine = |error: DataFusionError| engine_error(&error);
     let failure = Failure::default();
     let SortOptions { format, partitions, memory_bytes, scratch } = *options;
-    let partitions = partitions.clamp(1, 64);
+    let memory = usize::try_from(memory_bytes).unwrap_or(usize::MAX);
+    let partitions = partitions.min(memory / LEAST_MEMORY).clamp(1, MOST_PARTITIONS);
     let mut shares: Vec<Vec<(Part, InputFile)>> = vec![Vec::new(); partitions];
     for (position, file) in files.into_iter().enumerate() {
         shares[position % partitions].push(file);
@@ -99,11 +104,15 @@ pub(crate) fn sort(
         .with_mode(DiskManagerMode::Directories(vec![scratch.to_owned()]))
         .with_max_temp_directory_size(u64::MAX);
     let runtime = RuntimeEnvBuilder::new()
-        .with_memory_pool(Arc::new(FairSpillPool::new(usize::try_from(memory_bytes).unwrap_or(usize::MAX))))
+        .with_memory_pool(Arc::new(FairSpillPool::new(memory)))
         .with_disk_manager_builder(disk)
         .build_arc()
         .map_err(engine)?;
-    let context = TaskContext::default().with_session_config(SessionConfig::new()).with_runtime(runtime);
+    // What a partition sets aside for merging what it has spilled. The engine's own 10 MB leave nothing to sort in
+    // where memory is scarce.
+    let reservation = (memory / partitions / 8).clamp(64 << 10, 10 << 20);
+    let config = SessionConfig::new().with_sort_spill_reservation_bytes(reservation);
+    let context = TaskContext::default().with_session_config(config).with_runtime(runtime);
     let rows = execute_stream(plan, Arc::new(context)).map_err(engine)?;
     Ok(Sorted { rows, failure })
 }
@@ -149,9 +158,11 @@ impl PartitionStream for FileShare {
         stream.spawn_blocking(move || {
             for (part, file) in &files {
                 if let Err(error) = scan.read(file, *part, format, &runtime, &sender) {
-                    let mut first = failure.lock().unwrap_or_else(PoisonError::into_inner);
                     let message = error.without_values();
-                    first.get_or_insert(error);
+                    // Where the sort has hung up, its own error is the one to tell.
+                    if !sender.is_closed() {
+                        failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+                    }
                     return Err(DataFusionError::Execution(message));
                 }
             }

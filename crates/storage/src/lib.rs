@@ -12,6 +12,8 @@ mod error;
 mod local;
 pub mod manifest;
 pub mod output;
+#[cfg(feature = "parquet")]
+mod parquet;
 pub mod run_log;
 mod run_record;
 mod sequence;
@@ -22,6 +24,8 @@ pub mod testing;
 pub use create::Created;
 pub use credentials::Credentials;
 pub use error::StorageError;
+#[cfg(feature = "parquet")]
+pub use parquet::ParquetObject;
 pub use run_record::RunRecord;
 pub use store::Store;
 

@@ -89,7 +89,7 @@ pub(crate) fn to_json<T: Serialize>(value: &T) -> Result<Bytes, StorageError> {
 }
 
 /// Name of the manifest in its folder.
-const MANIFEST: &str = "manifest.json";
+pub const MANIFEST: &str = "manifest.json";
 
 /// Commits `manifest` to `folder`, and returns the manifest that is there in the end: another writer's, if it was
 /// first. The manifest holds a nonce of its writer.

@@ -1,3 +1,5 @@
-//! teasel-worker: the tasks that prepare, train, evaluate, score and publish.
+//! The `teasel-worker` program.
 
-fn main() {}
+fn main() -> anyhow::Result<std::process::ExitCode> {
+    teasel_worker::main()
+}

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -17,6 +17,10 @@ use crate::secrets::Environment;
 
 /// How often a running worker's progress is asked for.
 const POLL_INTERVAL: Duration = Duration::from_millis(150);
+
+/// How long the workers of one group may outlive the first of them that failed. Most end by themselves at once, since
+/// they lose its connection; one that is still waiting for it to come doesn't notice.
+const ECHO_GRACE: Duration = Duration::from_secs(5);
 
 /// The worker program: `$TEASEL_WORKER`, or `teasel-worker` beside this program.
 fn program() -> Result<PathBuf, Failure> {
@@ -53,6 +57,8 @@ pub(super) struct Worker {
     _lifeline: Option<tokio::process::ChildStdin>,
     name: String,
     folder: PathBuf,
+    /// Whether it was killed since another worker of its group had failed.
+    is_echo: bool,
 }
 
 /// How a worker ended.
@@ -94,7 +100,7 @@ impl Worker {
             command.args(["--rendezvous", rendezvous]);
         }
         let mut child = command.spawn().map_err(failed)?;
-        Ok(Worker { _lifeline: child.stdin.take(), child, name, folder })
+        Ok(Worker { _lifeline: child.stdin.take(), child, name, folder, is_echo: false })
     }
 
     fn signal(&self, signal: Signal) {
@@ -108,12 +114,12 @@ impl Worker {
         let written = std::fs::read(self.folder.join("outcome.json"))
             .ok()
             .and_then(|bytes| serde_json::from_slice::<Outcome>(&bytes).ok());
-        let outcome = written.unwrap_or_else(|| silent(file, &self.name, status));
+        let outcome = written.unwrap_or_else(|| silent(file, &self.name, status, self.is_echo));
         Ended { outcome }
     }
 }
 
-/// Runs workers side by side to their end. The first worker's progress goes to `poll`. An interrupt is passed on as
+/// Runs workers side by side to their end; those that meet at a rendezvous end together. The first worker's progress goes to `poll`. An interrupt is passed on as
 /// SIGTERM, a second one as SIGKILL.
 pub(super) async fn run_all(
     specs: &[Spec<'_>],
@@ -126,12 +132,25 @@ pub(super) async fn run_all(
         workers.push(Worker::start(spec, scratch)?);
     }
     let mut statuses: Vec<Option<ExitStatus>> = vec![None; workers.len()];
+    let together = specs.iter().any(|spec| spec.rendezvous.is_some());
+    let mut first_failure = None;
     let mut signals = 0;
     while statuses.iter().any(Option::is_none) {
         for (worker, status) in workers.iter_mut().zip(&mut statuses) {
             if status.is_none() {
                 *status =
                     worker.child.try_wait().map_err(|error| Failure::local("can't wait for a worker", error))?;
+            }
+        }
+        // A stop isn't a failure: the first worker may still be writing the checkpoint.
+        let failed = |status: &ExitStatus| !status.success() && status.code() != Some(ExitCode::Stopped as i32);
+        if together && statuses.iter().flatten().any(failed) {
+            let since = *first_failure.get_or_insert_with(Instant::now);
+            for (worker, _) in workers.iter_mut().zip(&statuses).filter(|(_, status)| status.is_none()) {
+                if since.elapsed() > ECHO_GRACE {
+                    worker.is_echo = true;
+                    worker.signal(Signal::SIGKILL);
+                }
             }
         }
         if interrupt.count() > signals {
@@ -154,14 +173,21 @@ pub(super) async fn run_all(
         .collect())
 }
 
-fn silent(file: &TaskFile, name: &str, status: ExitStatus) -> Outcome {
+/// The outcome of a worker that wrote none.
+fn silent(file: &TaskFile, name: &str, status: ExitStatus, is_echo: bool) -> Outcome {
     let code = status.code().and_then(ExitCode::from_code).filter(|code| *code != ExitCode::Done);
+    let (code, reason, message) = if is_echo {
+        (ExitCode::PeerLost, "PeerLost", format!("worker {name} was stopped since another one had failed"))
+    } else {
+        let message = format!("worker {name} ended without a word: {status}");
+        (code.unwrap_or(ExitCode::TryAgain), "WorkerKilled", message)
+    };
     Outcome {
         task: file.task.kind(),
         attempt: file.attempt,
-        exit_code: code.unwrap_or(ExitCode::TryAgain),
-        reason: "WorkerKilled".into(),
-        message: format!("worker {name} ended without a word: {status}"),
+        exit_code: code,
+        reason: reason.into(),
+        message,
         metrics: Default::default(),
         last_step: None,
         peer: None,

@@ -25,6 +25,7 @@ pub(super) struct Progress {
     pub(super) loss: Option<f64>,
     pub(super) metrics: BTreeMap<String, f64>,
     pub(super) history: Vec<Epoch>,
+    pub(super) notices: Vec<String>,
     pub(super) message: String,
 }
 
@@ -50,6 +51,7 @@ pub(super) trait Poll {
 pub(super) struct Display {
     title: String,
     bar: Option<ProgressBar>,
+    notices_shown: usize,
     epochs_shown: usize,
 }
 
@@ -66,10 +68,17 @@ impl Display {
         if bar.is_none() {
             eprintln!("{title}");
         }
-        Display { title, bar, epochs_shown: 0 }
+        Display { title, bar, notices_shown: 0, epochs_shown: 0 }
     }
 
     fn show(&mut self, progress: &Progress) {
+        for notice in progress.notices.iter().skip(self.notices_shown) {
+            match &self.bar {
+                Some(bar) => bar.println(format!("{:>12} {notice}", "")),
+                None => eprintln!("{}: {notice}", self.title),
+            }
+        }
+        self.notices_shown = self.notices_shown.max(progress.notices.len());
         for epoch in progress.history.iter().skip(self.epochs_shown) {
             if self.bar.is_none() {
                 eprintln!("{}", epoch_line(epoch, progress.epochs));

@@ -23,9 +23,15 @@ pub(super) async fn choose(
 ) -> Result<(String, Option<RunRecord>), Failure> {
     let mut newest = None;
     let mut number = 0u32;
-    while let Some(record) = RunRecord::load(storage, &format!("{base}-{}", number + 1)).await? {
+    loop {
+        let run = format!("{base}-{}", number + 1);
+        match RunRecord::load(storage, &run).await? {
+            Some(record) => newest = Some(record),
+            // History took it; its id is never used again.
+            None if RunRecord::was_collected(storage, &run).await? => {}
+            None => break,
+        }
         number += 1;
-        newest = Some(record);
     }
     Ok(match newest {
         Some(record) if !fresh => (record.run.clone(), Some(record)),

@@ -220,11 +220,9 @@ impl Stages<'_> {
         let inspect = Task::Inspect(InspectTask::Score { score: task.clone() });
         let file = self.local.task_file(inspect, 1, 1);
         let outcomes = self.local.attempt(&file, &[0], None, environment, &mut Silent).await?;
-        Ok(outcomes.into_iter().next().filter(|outcome| {
-            let settled =
-                outcome.published == Some(true) || matches!(outcome.reason.as_str(), "RolledBack" | "Held");
-            outcome.exit_code == ExitCode::Done && (settled || !task.publish)
-        }))
+        // `Scored` alone means that the pointer can be moved and isn't yet.
+        let settled = |outcome: &Outcome| outcome.exit_code == ExitCode::Done && outcome.reason != "Scored";
+        Ok(outcomes.into_iter().next().filter(settled))
     }
 
     /// Collects former runs and finishes this one.

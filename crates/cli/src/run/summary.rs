@@ -36,7 +36,7 @@ impl Summary<'_> {
     /// The table.
     pub(super) fn to_table(&self) -> String {
         let mut table = Table::new();
-        table.load_preset(UTF8_FULL_CONDENSED);
+        table.load_style(UTF8_FULL_CONDENSED);
         table.set_header(["run", self.run, ""]);
         for (name, value) in &self.prepared.metrics {
             let label = name.strip_prefix("data/").unwrap_or(name);

@@ -5,8 +5,9 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float64Type, Int64Type, TimeUnit, TimestampMicrosecondType};
 use futures::StreamExt;
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::async_reader::{ParquetObjectReader, ParquetRecordBatchStreamBuilder};
+use parquet::arrow::async_reader::ParquetRecordBatchStreamBuilder;
 use parquet::errors::ParquetError;
+use teasel_storage::ParquetObject;
 
 use super::{Kind, RowSink, Value, Wanted, locate};
 use crate::DataError;
@@ -21,7 +22,7 @@ pub(super) fn read(
     sink: &mut dyn RowSink,
 ) -> Result<(), DataError> {
     let failed = |error: ParquetError| parquet_error(&file.uri, error);
-    let source = ParquetObjectReader::new(file.store.clone(), file.path.clone()).with_file_size(file.size);
+    let source = ParquetObject::new(file.store.clone(), file.path.clone(), file.size);
     let builder = runtime.block_on(ParquetRecordBatchStreamBuilder::new(source)).map_err(failed)?;
     let schema = builder.schema().clone();
     let names: Vec<String> = schema.fields().iter().map(|field| field.name().clone()).collect();

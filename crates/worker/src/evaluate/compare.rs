@@ -1,0 +1,89 @@
+//! Another run's model on the same test users.
+
+use std::collections::HashMap;
+
+use teasel_data::{Csr, HeldOut};
+use teasel_model::metrics::Metric;
+use teasel_storage::Store;
+
+use super::measure::measure;
+use crate::error::TaskError;
+use crate::model_store;
+
+/// Resamples of the paired bootstrap.
+pub(super) const RESAMPLES: usize = 2000;
+/// Its seed: the same comparison always gives the same interval.
+pub(super) const SEED: u64 = 1;
+
+/// Values of `metric` for each test user by the model of `run`.
+///
+/// Items go by their ids: those that the other model doesn't know are missing from the history that it sees, and count
+/// as missed where they are asked for.
+pub(super) async fn measure_other(
+    storage: &Store,
+    run: &str,
+    ids: &[String],
+    test: &HeldOut,
+    metric: Metric,
+) -> Result<Vec<f64>, TaskError> {
+    let other = model_store::read(storage, run).await?;
+    let known: HashMap<&str, u32> = other.catalogue.ids.iter().map(String::as_str).zip(0..).collect();
+    let unknown = other.catalogue.ids.len() as u32;
+    let mut next = unknown;
+    // Unknown held-out items get indices past the other model's: never recommended, still asked for.
+    let targets: Vec<u32> = ids
+        .iter()
+        .map(|id| {
+            known.get(id.as_str()).copied().unwrap_or_else(|| {
+                next += 1;
+                next
+            })
+        })
+        .collect();
+    let translated = HeldOut {
+        keys: test.keys.clone(),
+        fold_in: translate(&test.fold_in, &targets, Some(unknown)),
+        held_out: translate(&test.held_out, &targets, None),
+    };
+    let mut scorer = other.vae.scorer(None)?;
+    let values = measure(&mut scorer, &translated, 0..translated.keys.len(), &[metric])?;
+    Ok(values.into_iter().next().unwrap_or_default())
+}
+
+/// Rows with their items translated, ascending; those at or past `limit` left out.
+fn translate(rows: &Csr, targets: &[u32], limit: Option<u32>) -> Csr {
+    let mut translated =
+        Csr { offsets: vec![0], items: Vec::new(), weights: rows.weights.as_ref().map(|_| vec![]) };
+    for row in 0..rows.users() {
+        let weights = rows.row_weights(row);
+        let mut pairs: Vec<(u32, f32)> = rows
+            .row(row)
+            .iter()
+            .enumerate()
+            .map(|(index, item)| (targets[*item as usize], weights.map_or(1.0, |weights| weights[index])))
+            .filter(|(item, _)| limit.is_none_or(|limit| *item < limit))
+            .collect();
+        pairs.sort_unstable_by_key(|(item, _)| *item);
+        translated.items.extend(pairs.iter().map(|(item, _)| *item));
+        if let Some(weights) = &mut translated.weights {
+            weights.extend(pairs.iter().map(|(_, weight)| *weight));
+        }
+        translated.offsets.push(translated.items.len() as u64);
+    }
+    translated
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_items_leave_the_history_but_not_the_question() {
+        let rows = Csr { offsets: vec![0, 3, 3], items: vec![0, 1, 2], weights: None };
+        // Item 0 is the other's 5, item 1 is unknown (past its 7 items), item 2 is its 3.
+        let history = translate(&rows, &[5, 8, 3], Some(7));
+        assert_eq!((history.offsets, history.items), (vec![0, 2, 2], vec![3, 5]));
+        let question = translate(&rows, &[5, 8, 3], None);
+        assert_eq!((question.offsets, question.items), (vec![0, 3, 3], vec![3, 5, 8]));
+    }
+}

@@ -1,0 +1,86 @@
+//! Metrics of a model on held-out users.
+
+use std::ops::Range;
+
+use teasel_data::{Csr, HeldOut};
+use teasel_model::metrics::Metric;
+use teasel_model::{BatchInput, Scorer};
+
+use crate::error::TaskError;
+
+/// Users that are scored at once.
+const BATCH_USERS: usize = 256;
+
+/// Rows of a CSR in the form that the model takes.
+#[derive(Default)]
+pub(crate) struct Rows {
+    offsets: Vec<i64>,
+    items: Vec<i64>,
+    weights: Option<Vec<f32>>,
+    keys: Vec<u64>,
+}
+
+impl Rows {
+    /// Rows `range` of `csr`, whose users have these `keys`.
+    pub(crate) fn of(csr: &Csr, keys: &[u64], range: Range<usize>) -> Self {
+        let start = csr.offsets[range.start];
+        let entries = start as usize..csr.offsets[range.end] as usize;
+        Rows {
+            offsets: csr.offsets[range.start..=range.end].iter().map(|offset| (offset - start) as i64).collect(),
+            items: csr.items[entries.clone()].iter().map(|item| i64::from(*item)).collect(),
+            weights: csr.weights.as_ref().map(|weights| weights[entries].to_vec()),
+            keys: keys[range].to_vec(),
+        }
+    }
+
+    /// The rows, borrowed.
+    pub(crate) fn input(&self) -> BatchInput<'_> {
+        BatchInput {
+            offsets: &self.offsets,
+            items: &self.items,
+            weights: self.weights.as_deref(),
+            user_keys: &self.keys,
+        }
+    }
+}
+
+/// Values of each metric for each of the users `range` of `held_out`: `[metric][user - range.start]`.
+///
+/// A user's fold-in items are known and never recommended; the held-out items are what is asked for.
+pub(crate) fn measure(
+    scorer: &mut Scorer,
+    held_out: &HeldOut,
+    range: Range<usize>,
+    metrics: &[Metric],
+) -> Result<Vec<Vec<f64>>, TaskError> {
+    let longest = metrics.iter().map(|metric| metric.cutoff).max().unwrap_or(1);
+    let mut values = vec![Vec::with_capacity(range.len()); metrics.len()];
+    for start in range.clone().step_by(BATCH_USERS) {
+        let batch = start..(start + BATCH_USERS).min(range.end);
+        let rows = Rows::of(&held_out.fold_in, &held_out.keys, batch.clone());
+        let lists = scorer.recommend(&rows.input(), longest, true)?;
+        for (user, list) in batch.zip(lists) {
+            let ranked: Vec<u32> = list.iter().map(|recommendation| recommendation.item).collect();
+            let relevant = held_out.held_out.row(user);
+            for (metric, values) in metrics.iter().zip(&mut values) {
+                values.push(metric.of_user(&ranked, relevant));
+            }
+        }
+    }
+    Ok(values)
+}
+
+/// Parses metric names, which validation has checked.
+pub(crate) fn parse(names: impl IntoIterator<Item = impl AsRef<str>>) -> Result<Vec<Metric>, TaskError> {
+    let mut metrics: Vec<Metric> = Vec::new();
+    for name in names {
+        let metric = name.as_ref().parse()?;
+        if !metrics.contains(&metric) {
+            metrics.push(metric);
+        }
+    }
+    Ok(metrics)
+}
+
+/// The metrics that every run reports.
+pub(crate) const STANDARD_METRICS: [&str; 3] = ["ndcg@100", "recall@20", "recall@50"];

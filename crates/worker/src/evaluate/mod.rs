@@ -1,0 +1,164 @@
+//! The `evaluate` task: test metrics, gates, and the model for scoring.
+
+mod compare;
+mod gates;
+pub(crate) mod measure;
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use serde::Serialize;
+use teasel_api::outcome::{ExitCode, Outcome};
+use teasel_api::resolved::{Bound, Gate};
+use teasel_api::task::{EvaluateTask, TaskKind};
+use teasel_data::{Dataset, HeldOut, HeldOutSet};
+use teasel_model::metrics::{Metric, mean};
+use teasel_model::{Config, FacetVae};
+use teasel_storage::run_log::{Claimed, Event, RunLog};
+use teasel_storage::{RunRecord, Store, checkpoint};
+
+use crate::error::TaskError;
+use crate::model_store::{self, NewModel};
+use crate::train::{BEST_FILE, EpochRecord, Position, STATE_FILE, claim_of};
+use crate::worker::TaskContext;
+use crate::{outcome, places};
+use gates::{GateResult, Measured};
+
+/// `metrics.json`.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Report<'a> {
+    run: &'a str,
+    dataset: &'a str,
+    best_epoch: u32,
+    test_users: usize,
+    metrics: &'a BTreeMap<String, f64>,
+    gates: &'a [GateResult],
+    history: &'a [EpochRecord],
+}
+
+/// Measures the best epoch's model on the test users, decides the gates, and writes model and report.
+pub(crate) async fn run(task: &EvaluateTask, context: &TaskContext<'_>) -> Result<Outcome, TaskError> {
+    let storage = places::storage(&task.storage)?;
+    let record = RunRecord::load(&storage, &task.run)
+        .await?
+        .ok_or_else(|| TaskError::Missing(format!("there is no run {}", task.run)))?;
+    let log = RunLog::open(&storage, &task.run).await?;
+    if log.state().outcome_of(TaskKind::Train, "").is_none() {
+        return Err(TaskError::Missing(format!("run {} isn't trained yet", task.run)));
+    }
+    let claim = claim_of(context.file, TaskKind::Evaluate, 1, 0, task.subject());
+    let mut writer = match log.claim(claim).await? {
+        Claimed::AlreadyDone(outcome) => return Ok(*outcome),
+        Claimed::Writer(writer) => writer,
+    };
+    tch::set_num_threads(context.file.threads_per_process.max(1) as i32);
+
+    let (position, parameters) = best_model(writer.log()).await?;
+    let dataset = Dataset::open(&storage, &record.dataset).await?;
+    let catalogue = dataset.catalogue().await?;
+    let test = dataset.held_out(HeldOutSet::Test).await?;
+    let mut vae =
+        FacetVae::new(Config::from_spec(&record.job.model, dataset.items(), 1, record.job.training.seed))?;
+    vae.load_safetensors(&parameters)?;
+
+    context.progress.update(|progress| progress.message = format!("measuring on {} test users", test.keys.len()));
+    let metrics = measure::parse(
+        measure::STANDARD_METRICS.iter().copied().chain(task.gates.iter().map(|gate| gate.metric.as_str())),
+    )?;
+    let values = measure::measure(&mut vae.scorer(None)?, &test, 0..test.keys.len(), &metrics)?;
+    let means: BTreeMap<_, _> =
+        metrics.iter().zip(&values).map(|(metric, values)| (metric.to_string(), mean(values))).collect();
+    let mut gates = Vec::with_capacity(task.gates.len());
+    for gate in &task.gates {
+        let own = &values[position_of(&metrics, gate)?];
+        let measured = measure_gate(gate, task, &storage, &catalogue.ids, &test, own).await?;
+        gates.push(gates::decide(gate, &measured));
+    }
+
+    let new = NewModel {
+        run: &task.run,
+        dataset: &record.dataset,
+        model: &record.job.model,
+        parameters,
+        catalogue: &catalogue,
+        metrics: means.clone(),
+    };
+    let manifest = model_store::write(&storage, new).await?;
+    let report = Report {
+        run: &task.run,
+        dataset: &record.dataset,
+        best_epoch: position.best.epoch,
+        test_users: test.keys.len(),
+        metrics: &means,
+        gates: &gates,
+        history: &position.history,
+    };
+    let report = serde_json::to_vec_pretty(&report).map_err(|error| TaskError::bug(error.to_string()))?;
+    let path = format!("report/{}/metrics.json", teasel_storage::nonce());
+    let report = writer.log().folder().put_described(&path, report.into()).await?;
+
+    let ended = describe(context, means, &gates, position.global_step);
+    writer.append(Event::Modelled { manifest }).await?;
+    writer.append(Event::Evaluated { report: vec![report], subject: task.subject(), outcome: ended.clone() }).await?;
+    Ok(ended)
+}
+
+/// The training's end and the parameters of its best epoch.
+async fn best_model(log: &RunLog) -> Result<(Position, Bytes), TaskError> {
+    let best = log.state().best().ok_or_else(|| TaskError::Missing("the run has no best checkpoint".into()))?;
+    let mut loaded = checkpoint::load(log, best).await?;
+    let parameters = loaded.files.remove(BEST_FILE);
+    let parameters =
+        parameters.ok_or_else(|| TaskError::bug(format!("the checkpoint of entry {best} holds no {BEST_FILE}")))?;
+    // The newest checkpoint knows the whole history, the best one only up to its own step.
+    let newest = checkpoint::load_newest(log).await?.unwrap_or(loaded);
+    let state = newest.files.get(STATE_FILE).cloned().unwrap_or_default();
+    let position =
+        serde_json::from_slice(&state).map_err(|error| TaskError::bug(format!("{STATE_FILE}: {error}")))?;
+    Ok((position, parameters))
+}
+
+fn position_of(metrics: &[Metric], gate: &Gate) -> Result<usize, TaskError> {
+    let wanted: Metric = gate.metric.parse()?;
+    let found = metrics.iter().position(|metric| *metric == wanted);
+    found.ok_or_else(|| TaskError::bug(format!("{} wasn't measured", gate.metric)))
+}
+
+async fn measure_gate(
+    gate: &Gate,
+    task: &EvaluateTask,
+    storage: &Store,
+    ids: &[String],
+    test: &HeldOut,
+    own: &[f64],
+) -> Result<Measured, TaskError> {
+    let run = match &gate.bound {
+        Bound::Minimum { .. } => return Ok(Measured::Absolute(mean(own))),
+        Bound::RelativeToPublished { .. } => match &task.published_run {
+            Some(run) => run,
+            None => return Ok(Measured::NoPublishedModel),
+        },
+        Bound::RelativeTo { run, .. } => run,
+    };
+    let other = compare::measure_other(storage, run, ids, test, gate.metric.parse()?).await?;
+    let interval = teasel_model::bootstrap::ratio_interval(own, &other, compare::RESAMPLES, compare::SEED)?;
+    Ok(Measured::Relative { run: run.clone(), new: mean(own), old: mean(&other), interval })
+}
+
+fn describe(
+    context: &TaskContext<'_>,
+    metrics: BTreeMap<String, f64>,
+    gates: &[GateResult],
+    last_step: u64,
+) -> Outcome {
+    let failed: Vec<_> = gates.iter().filter(|gate| !gate.passed).collect();
+    let (reason, shown) =
+        if failed.is_empty() { ("Evaluated", gates.iter().collect::<Vec<_>>()) } else { ("GateNotMet", failed) };
+    let message = shown.iter().map(|gate| gate.message.as_str()).collect::<Vec<_>>().join("; ");
+    let message = if message.is_empty() { "no gates to meet".to_owned() } else { message };
+    let mut ended = outcome::ended(context.file, ExitCode::Done, reason, message);
+    ended.metrics = metrics;
+    ended.last_step = Some(last_step);
+    ended
+}

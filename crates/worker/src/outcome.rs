@@ -1,0 +1,35 @@
+//! The termination message.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use teasel_api::outcome::{ExitCode, Outcome};
+use teasel_api::task::TaskFile;
+
+/// An outcome of `file`'s task with nothing but an end.
+pub(crate) fn ended(file: &TaskFile, exit_code: ExitCode, reason: &str, message: impl Into<String>) -> Outcome {
+    Outcome {
+        task: file.task.kind(),
+        attempt: file.attempt,
+        exit_code,
+        reason: reason.into(),
+        message: message.into(),
+        metrics: BTreeMap::new(),
+        last_step: None,
+        peer: None,
+        dataset: None,
+        users: None,
+        score_hash: None,
+        published: None,
+    }
+}
+
+/// Writes the outcome where the starter of this process looks for it.
+///
+/// Not by renaming: in a pod the termination log is a mounted file. Where that file isn't there at all (a task run
+/// by hand), the log line is all there is.
+pub(crate) fn write(outcome: &Outcome, path: &Path) {
+    if let Err(error) = std::fs::write(path, outcome.to_termination_message()) {
+        tracing::debug!("no outcome written to {}: {error}", path.display());
+    }
+}

@@ -1,0 +1,64 @@
+//! The `prepare` task.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use teasel_api::outcome::{ExitCode, Outcome};
+use teasel_api::task::PrepareTask;
+use teasel_data::{Options, Places, Prepared};
+
+use crate::error::TaskError;
+use crate::worker::TaskContext;
+use crate::{outcome, places};
+
+/// Prepares the dataset and the tenants' users, where they aren't prepared yet.
+pub(crate) async fn run(task: &PrepareTask, context: &TaskContext<'_>) -> Result<Outcome, TaskError> {
+    let storage = places::storage(&task.storage)?;
+    let inputs = Places::open(&task.data)?;
+    let options = Options {
+        memory_bytes: usize::try_from(task.memory_bytes).unwrap_or(usize::MAX) as _,
+        scratch: task.scratch.as_ref().map_or_else(std::env::temp_dir, PathBuf::from),
+        partitions: context.file.threads_per_process.max(1) as usize,
+    };
+    let counter = Arc::new(teasel_data::Progress::default());
+    let report = report_progress(Arc::clone(&counter), context);
+    let prepared = tokio::select! {
+        prepared = teasel_data::prepare(&task.data, &inputs, &storage, &task.tenants, &options, &counter) => prepared?,
+        never = report => never,
+    };
+    Ok(describe(&prepared, context))
+}
+
+/// Copies the counter into the progress, for ever.
+async fn report_progress(counter: Arc<teasel_data::Progress>, context: &TaskContext<'_>) -> Prepared {
+    loop {
+        context
+            .progress
+            .update(|progress| progress.message = format!("{}: {} rows", counter.stage(), counter.rows()));
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+fn describe(prepared: &Prepared, context: &TaskContext<'_>) -> Outcome {
+    let report = &prepared.report;
+    let message = format!(
+        "{} users, {} items and {} interactions of {} rows{}",
+        report.users,
+        report.items,
+        report.interactions,
+        report.rows,
+        if prepared.dataset_made { "" } else { ", prepared before" }
+    );
+    let mut outcome = outcome::ended(context.file, ExitCode::Done, "Prepared", message);
+    outcome.dataset = Some(prepared.fingerprint.clone());
+    outcome.metrics = [
+        ("data/rows", report.rows as f64),
+        ("data/users", report.users as f64),
+        ("data/items", report.items as f64),
+        ("data/interactions", report.interactions as f64),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .into();
+    outcome
+}

@@ -1,0 +1,129 @@
+//! The Parquet file that a shard's recommendations are written to.
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::array::{
+    ArrayRef, Float32Builder, ListBuilder, RecordBatch, StringBuilder, StringDictionaryBuilder, UInt32Builder,
+};
+use arrow::datatypes::{DataType, Field, Int32Type, Schema, SchemaRef};
+use parquet::arrow::ArrowWriter;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::metadata::{KeyValue, SortingColumn};
+use parquet::file::properties::WriterProperties;
+use teasel_model::Recommendation;
+
+use crate::error::TaskError;
+
+/// Version of the columns below, kept in each file's metadata as `teasel.schema`.
+pub(crate) const LISTS_SCHEMA: &str = "teasel.dev/recommendations/v1";
+
+/// Rows that are buffered before they are encoded.
+const ROWS_PER_BATCH: usize = 1 << 16;
+
+/// Columns of a recommendations file, one row per recommendation, in the order of users and ranks.
+///
+/// `facet` and `reason` are null where a recommendation comes from no facet (a user without a history) and where the
+/// run explains nothing.
+fn schema() -> SchemaRef {
+    let text = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
+    let reason = DataType::List(Arc::new(Field::new_list_field(DataType::Utf8, true)));
+    Arc::new(Schema::new(vec![
+        Field::new("user", DataType::Utf8, false),
+        Field::new("rank", DataType::UInt32, false),
+        Field::new("item", text, false),
+        Field::new("score", DataType::Float32, false),
+        Field::new("facet", DataType::UInt32, true),
+        Field::new("reason", reason, true),
+    ]))
+}
+
+/// Writes recommendations of one shard, user by user, to a local file.
+pub(super) struct ListsWriter {
+    writer: ArrowWriter<File>,
+    users: StringBuilder,
+    ranks: UInt32Builder,
+    items: StringDictionaryBuilder<Int32Type>,
+    scores: Float32Builder,
+    facets: UInt32Builder,
+    reasons: ListBuilder<StringBuilder>,
+    rows: usize,
+}
+
+impl ListsWriter {
+    /// A writer to a new file at `path`, with `run` and `model` in its metadata.
+    pub(super) fn create(path: &Path, run: &str, model: &str) -> Result<Self, TaskError> {
+        let ascending = |column_idx| SortingColumn { column_idx, descending: false, nulls_first: false };
+        let entry = |key: &str, value: &str| KeyValue::new(key.to_owned(), value.to_owned());
+        let properties = WriterProperties::builder()
+            .set_compression(Compression::ZSTD(ZstdLevel::default()))
+            .set_key_value_metadata(Some(vec![
+                entry("teasel.run", run),
+                entry("teasel.model", model),
+                entry("teasel.schema", LISTS_SCHEMA),
+            ]))
+            .set_sorting_columns(Some(vec![
+                ascending(0),
+                ascending(1),
+            ]))
+            .build();
+        let file = File::create(path).map_err(|source| TaskError::scratch("create a file of lists", source))?;
+        Ok(ListsWriter {
+            writer: ArrowWriter::try_new(file, schema(), Some(properties))?,
+            users: StringBuilder::new(),
+            ranks: UInt32Builder::new(),
+            items: StringDictionaryBuilder::new(),
+            scores: Float32Builder::new(),
+            facets: UInt32Builder::new(),
+            reasons: ListBuilder::new(StringBuilder::new()),
+            rows: 0,
+        })
+    }
+
+    /// Adds a user's list, best first. `facets` is false where no facet stands behind it.
+    pub(super) fn push(
+        &mut self,
+        user: &str,
+        list: &[Recommendation],
+        item_ids: &[String],
+        facets: bool,
+    ) -> Result<(), TaskError> {
+        for (index, recommendation) in list.iter().enumerate() {
+            let item = item_ids.get(recommendation.item as usize).ok_or_else(|| {
+                TaskError::bug(format!("the model recommends item {}, which it doesn't know", recommendation.item))
+            })?;
+            self.users.append_value(user);
+            self.ranks.append_value(index as u32 + 1);
+            self.items.append(item)?;
+            self.scores.append_value(recommendation.score);
+            self.facets.append_option(facets.then_some(recommendation.facet));
+            self.reasons.append_null();
+        }
+        self.rows += list.len();
+        if self.rows >= ROWS_PER_BATCH { self.flush() } else { Ok(()) }
+    }
+
+    fn flush(&mut self) -> Result<(), TaskError> {
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(self.users.finish()),
+            Arc::new(self.ranks.finish()),
+            Arc::new(self.items.finish()),
+            Arc::new(self.scores.finish()),
+            Arc::new(self.facets.finish()),
+            Arc::new(self.reasons.finish()),
+        ];
+        self.rows = 0;
+        self.writer.write(&RecordBatch::try_new(schema(), columns)?)?;
+        Ok(())
+    }
+
+    /// Writes what is buffered and the file's footer.
+    pub(super) fn finish(mut self) -> Result<(), TaskError> {
+        if self.rows > 0 {
+            self.flush()?;
+        }
+        self.writer.close()?;
+        Ok(())
+    }
+}

@@ -1,0 +1,220 @@
+//! One rank: from joining the rendezvous to the end of training.
+
+use std::process::ExitCode as ProcessExitCode;
+use std::time::Duration;
+
+use anyhow::Context;
+use teasel_api::outcome::{ExitCode, Outcome};
+use teasel_api::resolved::schedule_for;
+use teasel_api::task::{Task, TaskFile, TaskKind, TrainTask};
+use teasel_data::{Dataset, HeldOutSet, shards_of};
+use teasel_model::{Config, FacetVae};
+use teasel_storage::checkpoint::{self, Damaged, Loaded};
+use teasel_storage::run_log::{Claim, Claimed, Event, RunLog, Writer};
+use teasel_storage::{RunRecord, Store};
+use tokio::runtime::Runtime;
+
+use super::checkpointing::Checkpointer;
+use super::claim::claim_of;
+use super::position::Position;
+use super::rendezvous::{Rendezvous, Start};
+use super::session::{Inputs, Restored, Session, Trained};
+use super::{BEST_FILE, MODEL_FILE, OPTIMIZER_FILE, STATE_FILE};
+use crate::arguments::RankArguments;
+use crate::error::TaskError;
+use crate::evaluate::measure::{STANDARD_METRICS, parse};
+use crate::signals::{self, StopRequest};
+use crate::{outcome, places, worker};
+
+/// The `rank` command.
+pub(crate) fn main(arguments: &RankArguments, stop: &StopRequest) -> anyhow::Result<ProcessExitCode> {
+    // The agent holds the other end of standard input.
+    signals::end_with_parent();
+    let file = match worker::read_task(&arguments.task) {
+        Ok(file) => file,
+        Err(message) => return Ok(worker::usage(&message)),
+    };
+    let Task::Train(task) = &file.task else {
+        return Ok(worker::usage("a rank takes the task file of its agent"));
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .context("can't start the runtime")?;
+    tch::set_num_threads(file.threads_per_process.max(1) as i32);
+    let rank = Rank { file: &file, task, arguments, runtime: &runtime };
+    let ended = rank.run(stop).unwrap_or_else(|error| error.outcome(&file));
+    Ok(worker::end(&ended, &arguments.outcome))
+}
+
+struct Rank<'a> {
+    file: &'a TaskFile,
+    task: &'a TrainTask,
+    arguments: &'a RankArguments,
+    runtime: &'a Runtime,
+}
+
+/// What rank 0 holds beside the others.
+struct Lead {
+    writer: Writer,
+    restored: Restored,
+}
+
+impl Rank<'_> {
+    fn run(&self, stop: &StopRequest) -> Result<Outcome, TaskError> {
+        let storage = places::storage(&self.task.job.storage)?;
+        let rendezvous = Rendezvous::join(&self.arguments.rendezvous)?;
+        let (start, lead) = if self.arguments.rank == 0 {
+            let led = self.runtime.block_on(self.lead(&storage));
+            // The others must not wait for a start that never comes.
+            rendezvous.announce(led.as_ref().map_or(&Start::Failed, |(start, _)| start))?;
+            led?
+        } else {
+            (rendezvous.await_start()?, None)
+        };
+        let position = match start {
+            Start::Done { outcome } => return Ok(*outcome),
+            Start::Failed => return Err(teasel_c10d::Error::PeerLost("rank 0 couldn't start".into()).into()),
+            Start::Train { position } => *position,
+        };
+        let (restored, writer) = match lead {
+            Some(Lead { writer, restored }) => (restored, Some(writer)),
+            None => (Restored { position, ..Restored::default() }, None),
+        };
+        let inputs = self.runtime.block_on(self.inputs(&storage))?;
+        let trained = self.session(&inputs, &rendezvous, restored, writer)?.train(stop)?;
+        self.finish(trained)
+    }
+
+    /// Rank 0 writes the run's record, claims the run, and reads its newest checkpoint.
+    async fn lead(&self, storage: &Store) -> Result<(Start, Option<Lead>), TaskError> {
+        let task = self.task;
+        let record = RunRecord {
+            run: task.run.clone(),
+            ownership: task.ownership.clone(),
+            dataset: task.dataset.clone(),
+            job: task.job.clone(),
+            nonce: teasel_storage::nonce(),
+        };
+        record.create(storage).await?;
+        let log = RunLog::open(storage, &task.run).await?;
+        let claim = claim_of(self.file, TaskKind::Train, self.arguments.world, 0, String::new());
+        let other_conditions = log.state().newest_claim().and_then(|(_, before)| other_conditions(before, &claim));
+        let writer = match log.claim(claim).await? {
+            Claimed::AlreadyDone(outcome) => return Ok((Start::Done { outcome }, None)),
+            Claimed::Writer(writer) => *writer,
+        };
+        let newest = checkpoint::load_newest(writer.log()).await?;
+        let mut restored = match (newest, &task.job.training.resume_from) {
+            (Some(loaded), _) => restore(loaded)?,
+            // Another run's tensors, but this run's own count of epochs and its own best.
+            (None, Some(run)) => {
+                let other = restore(load_other(storage, run).await?)?;
+                let notice = format!("starting from the parameters of run {run} at step {}", other.position.global_step);
+                Restored { position: Position::default(), best: None, notices: vec![notice], ..other }
+            }
+            (None, None) => Restored::default(),
+        };
+        let position = restored.position.clone();
+        if position.global_step > 0 {
+            restored.notices.extend(other_conditions);
+            restored.notices.push(format!("resuming from the checkpoint of step {}", position.global_step));
+        }
+        restored.notices.iter().for_each(|notice| tracing::warn!("{notice}"));
+        Ok((Start::Train { position: Box::new(position) }, Some(Lead { writer, restored })))
+    }
+
+    /// This rank's part of the dataset, and what it is trained by.
+    async fn inputs(&self, storage: &Store) -> Result<Inputs, TaskError> {
+        let training = &self.task.job.training;
+        let dataset = Dataset::open(storage, &self.task.dataset).await?;
+        let schedule = schedule_for(training, dataset.training_users());
+        let names = STANDARD_METRICS.iter().copied().chain([training.early_stopping.metric.as_str()]);
+        Ok(Inputs {
+            users: dataset.training(shards_of(self.arguments.rank, self.arguments.world)).await?,
+            items: dataset.items(),
+            plan: dataset.plan(schedule.batch_size, training.seed),
+            validation: dataset.held_out(HeldOutSet::Validation).await?,
+            metrics: parse(names)?,
+            target: training.early_stopping.metric.parse()?,
+            schedule,
+            learning_rate: training.learning_rate,
+        })
+    }
+
+    fn session<'a>(
+        &self,
+        inputs: &'a Inputs,
+        rendezvous: &Rendezvous,
+        restored: Restored,
+        writer: Option<Writer>,
+    ) -> Result<Session<'a>, TaskError> {
+        let (job, training) = (&self.task.job, &self.task.job.training);
+        let config = Config::from_spec(&job.model, inputs.items, inputs.plan.steps_per_epoch(), training.seed);
+        let model = FacetVae::new(config)?;
+        let group = rendezvous.group(self.arguments.rank, self.arguments.world)?;
+        let checkpointer = writer.map(|writer| {
+            let interval = Duration::from_secs(training.checkpoint.interval_seconds);
+            let runtime = self.runtime.handle().clone();
+            Checkpointer::new(runtime, writer, training.checkpoint.keep, interval, &restored.position)
+        });
+        Session::new(group, model, inputs, restored, checkpointer, self.arguments.progress.clone())
+    }
+
+    /// Rank 0 writes the last checkpoint and the end of training.
+    fn finish(&self, trained: Trained) -> Result<Outcome, TaskError> {
+        let Trained { position, last } = trained;
+        let message = format!(
+            "{} epochs{}, the best is epoch {}",
+            position.epoch,
+            if position.stopped_early { " until no better one came" } else { "" },
+            position.best.epoch
+        );
+        let mut ended = outcome::ended(self.file, ExitCode::Done, "Trained", message);
+        ended.last_step = Some(position.global_step);
+        if let Some(best) = position.history.iter().find(|record| record.epoch == position.best.epoch) {
+            ended.metrics =
+                best.validation.iter().map(|(name, value)| (format!("validation/{name}"), *value)).collect();
+        }
+        if let Some((checkpointer, snapshot)) = last {
+            let mut writer = checkpointer.finish(snapshot)?;
+            self.runtime.block_on(writer.append(Event::Trained { outcome: ended.clone() }))?;
+        }
+        Ok(ended)
+    }
+}
+
+/// The newest checkpoint of another run, whose parameters this one starts from.
+async fn load_other(storage: &Store, run: &str) -> Result<Loaded, TaskError> {
+    let log = RunLog::open(storage, run).await?;
+    let loaded = checkpoint::load_newest(&log).await?;
+    loaded.ok_or_else(|| TaskError::Missing(format!("training.resumeFrom: run {run} has no checkpoint")))
+}
+
+/// What differs between two attempts that decides bits, as a notice.
+fn other_conditions(before: &Claim, now: &Claim) -> Option<String> {
+    let of = |claim: &Claim| {
+        let Claim { world, threads, cpu, build, .. } = claim;
+        format!("{world} ranks of {threads} threads, {cpu}, version {build}")
+    };
+    let (before, now) = (of(before), of(now));
+    (before != now).then(|| format!("the run goes on with {now} instead of {before}: its last bits may differ"))
+}
+
+fn restore(mut loaded: Loaded) -> Result<Restored, TaskError> {
+    let damaged = |damaged: &Damaged| {
+        format!("the checkpoint of step {} can't be used, the one before is: {}", damaged.step, damaged.message)
+    };
+    let notices = loaded.damaged.iter().map(damaged).collect();
+    let state = loaded.files.remove(STATE_FILE).unwrap_or_default();
+    let position = serde_json::from_slice(&state)
+        .map_err(|error| teasel_model::ModelError::Parameters(format!("{STATE_FILE}: {error}")))?;
+    Ok(Restored {
+        position,
+        model: loaded.files.remove(MODEL_FILE),
+        optimizer: loaded.files.remove(OPTIMIZER_FILE),
+        best: loaded.files.remove(BEST_FILE),
+        notices,
+    })
+}

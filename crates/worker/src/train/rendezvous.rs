@@ -1,0 +1,107 @@
+//! How ranks meet: a store at worker 0, in which rank 0 says how training starts.
+
+use std::net::UdpSocket;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use teasel_api::outcome::Outcome;
+use teasel_c10d::{ProcessGroup, Store};
+
+use super::position::Position;
+use crate::error::TaskError;
+
+/// How long ranks wait for the host, and for rank 0 to have claimed the run and read its checkpoint.
+const START_TIMEOUT: Duration = Duration::from_secs(300);
+/// How long a collective waits for a rank. Work that only rank 0 does between two collectives must be shorter.
+const GROUP_TIMEOUT: Duration = Duration::from_secs(120);
+
+const START_KEY: &str = "start";
+
+/// What rank 0 decided for all.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "type")]
+pub(super) enum Start {
+    /// Training was done before.
+    Done {
+        /// The outcome to emit again.
+        outcome: Box<Outcome>,
+    },
+    /// Train on from a position; rank 0 has the tensors and sends them.
+    Train {
+        /// The position.
+        position: Box<Position>,
+    },
+    /// Rank 0 can't start.
+    Failed,
+}
+
+/// Hosts the store at `address` (`host:port`). It lives as long as what is returned.
+pub(super) fn host(address: &str) -> Result<Store, TaskError> {
+    let (host, port) = split(address)?;
+    Ok(Store::host(host, port, START_TIMEOUT)?)
+}
+
+/// One rank's end of the rendezvous.
+pub(super) struct Rendezvous {
+    store: Store,
+    address: String,
+}
+
+impl Rendezvous {
+    /// Connects to the store at `address`.
+    pub(super) fn join(address: &str) -> Result<Self, TaskError> {
+        let (host, port) = split(address)?;
+        Ok(Rendezvous { store: Store::connect(host, port, START_TIMEOUT)?, address: address.to_owned() })
+    }
+
+    /// Rank 0 tells the others how training starts.
+    pub(super) fn announce(&self, start: &Start) -> Result<(), TaskError> {
+        let json = serde_json::to_vec(start).map_err(|error| TaskError::bug(error.to_string()))?;
+        Ok(self.store.set(START_KEY, &json)?)
+    }
+
+    /// The other ranks wait for it.
+    pub(super) fn await_start(&self) -> Result<Start, TaskError> {
+        let json = self.store.get(START_KEY, START_TIMEOUT)?;
+        serde_json::from_slice(&json).map_err(|error| TaskError::bug(format!("rank 0 said: {error}")))
+    }
+
+    /// Forms the group of all ranks.
+    pub(super) fn group(&self, rank: u32, world: u32) -> Result<ProcessGroup, TaskError> {
+        let own =
+            own_address(&self.address).map_err(|source| TaskError::scratch("find this host's address", source))?;
+        Ok(ProcessGroup::gloo(&self.store, rank, world, &own, GROUP_TIMEOUT, "generation-0")?)
+    }
+}
+
+fn split(address: &str) -> Result<(&str, u16), TaskError> {
+    address
+        .rsplit_once(':')
+        .and_then(|(host, port)| Some((host, port.parse().ok()?)))
+        .ok_or_else(|| TaskError::usage(format!("--rendezvous {address} isn't HOST:PORT")))
+}
+
+/// The address of the interface that leads to the rendezvous: peers reach this host by it too.
+fn own_address(rendezvous: &str) -> std::io::Result<String> {
+    // Connecting a UDP socket sends nothing; it only chooses a route.
+    let socket = UdpSocket::bind("0.0.0.0:0")?;
+    socket.connect(rendezvous)?;
+    Ok(socket.local_addr()?.ip().to_string())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_local_rendezvous_is_met_by_the_loopback_address() {
+        assert_eq!(own_address("127.0.0.1:9").unwrap(), "127.0.0.1");
+    }
+
+    #[test]
+    fn an_address_needs_a_port() {
+        assert!(matches!(split("worker-0"), Err(TaskError::Usage(_))));
+        assert_eq!(split("worker-0.films:29500").unwrap(), ("worker-0.films", 29500));
+    }
+}

@@ -1,0 +1,104 @@
+//! kill -9 of any rank, any agent and the whole run, at any moment: the model in the end is bitwise that of an
+//! undisturbed run.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::path::Path;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use rstest::rstest;
+use serde_json::{Value, json};
+use teasel_tests::processes::{Process, Role, below, signal};
+use teasel_tests::project::{Project, Running};
+use teasel_tests::runs;
+
+/// Kills of each case: 3 x 11 in all.
+const KILLS: usize = 11;
+/// Kills come within this time after the ranks are there. A checkpoint is made every second.
+const LONGEST_DELAY: u64 = 2500;
+const DEADLINE: Duration = Duration::from_secs(120);
+
+#[derive(Clone, Copy, Debug)]
+enum Victim {
+    Rank,
+    Agent,
+    WholeRun,
+}
+
+fn job(project: &Project, name: &str, workers: u32, processes: u32) -> std::path::PathBuf {
+    project.job(name, |spec| {
+        spec["training"] = json!({
+            "workers": workers,
+            "processesPerWorker": processes,
+            "epochs": 300,
+            "batchSize": 16,
+            "earlyStopping": {"patience": 300},
+            "checkpoint": {"interval": "1s"},
+            "failurePolicy": {"maxFailures": 1000},
+        });
+    })
+}
+
+/// Waits until all ranks of an attempt are there, or training is over.
+fn ranks(running: &mut Running, storage: &Path, world: usize) -> Option<Vec<Process>> {
+    teasel_tests::processes::wait_for("the ranks", DEADLINE, || {
+        let trained = runs::folders(&storage.join("runs")).iter().any(|run| !runs::events(run, "Trained").is_empty());
+        let found = below(running.id());
+        let there = found.iter().filter(|process| process.role == Role::Rank).count() == world;
+        (trained || running.has_ended() || there).then(|| there.then_some(found))
+    })
+}
+
+#[rstest]
+#[case::two_workers(2, 1, 1)]
+#[case::three_workers(3, 1, 2)]
+#[case::two_workers_of_two_ranks(2, 2, 3)]
+fn training_survives_any_kill_bit_by_bit(#[case] workers: u32, #[case] processes: u32, #[case] seed: u64) {
+    let project = Project::generate(240, 50, 3600);
+    let undisturbed = project.run(&job(&project, "undisturbed", workers, processes));
+    let file = job(&project, "killed", workers, processes);
+    let storage = project.path("killed-storage");
+    let mut random = StdRng::seed_from_u64(seed);
+    println!("seed {seed}");
+
+    let arguments = ["run", "--json", file.to_str().unwrap()];
+    let mut running = project.start(&arguments, |_| {});
+    let mut kills = Vec::new();
+    while kills.len() < KILLS {
+        let Some(processes) = ranks(&mut running, &storage, (workers * processes) as usize) else { break };
+        let delay = random.random_range(0..LONGEST_DELAY);
+        std::thread::sleep(Duration::from_millis(delay));
+        let victim = [Victim::Rank, Victim::Agent, Victim::WholeRun][random.random_range(0..3)];
+        let of = |role: Role| processes.iter().filter(|process| process.role == role).collect::<Vec<_>>();
+        let choose = |from: Vec<&Process>, at: usize| from[at % from.len()].id;
+        let at = random.random_range(0..100);
+        match victim {
+            Victim::Rank => signal(choose(of(Role::Rank), at), Signal::SIGKILL),
+            Victim::Agent => signal(choose(of(Role::Worker), at), Signal::SIGKILL),
+            Victim::WholeRun => {
+                signal(running.id(), Signal::SIGKILL);
+                running.wait();
+                running = project.start(&arguments, |_| {});
+            }
+        }
+        kills.push((victim, delay));
+        // The next attempt has other processes.
+        let gone = || below(running.id()).iter().all(|process| !processes.contains(process)).then_some(());
+        teasel_tests::processes::wait_for("the attempt's end", DEADLINE, gone);
+    }
+    let ended = running.wait();
+    println!("{kills:?}");
+    assert!(kills.len() == KILLS, "training was over after {} kills", kills.len());
+    let result: Value = ended.json();
+    assert_eq!(result["run"], undisturbed["run"]);
+    assert_eq!(result["metrics"], undisturbed["metrics"]);
+    let id = result["run"].as_str().unwrap();
+    assert!(
+        runs::model(&storage, id) == runs::model(&project.path("undisturbed-storage"), id),
+        "the models differ after {kills:?}"
+    );
+    let attempts = runs::events(&runs::only_run(&storage), "Claimed").len();
+    assert!(attempts > 2, "{attempts} claims: the kills came before training or after it");
+}
