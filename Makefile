@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
-ENVIRONMENT := eval "$$(scripts/environment)"
+ENVIRONMENT := environment="$$(scripts/environment)"; eval "$$environment"
 EXAMPLE := examples/movielens-100k
 
 .PHONY: help build demo test lint generate docs deny
@@ -19,10 +19,10 @@ demo: build ## Trains on MovieLens-100k with two workers and publishes for two t
 
 test: tools lint deny ## Runs everything that checks the project.
 	@scripts/movielens-100k
+	@scripts/seaweedfs > /dev/null
 	@$(ENVIRONMENT); \
-	export TEASEL_MOVIELENS="$$PWD/$(EXAMPLE)/data" TEASEL_SEAWEEDFS="$$(scripts/seaweedfs)"; \
-	cargo build --workspace --bins; \
-	cargo test --workspace --all-targets; \
+	cargo build --workspace --all-targets; \
+	cargo test --workspace --all-targets -- --test-threads 2; \
 	cargo test --workspace --doc
 
 lint: tools ## Checks format, lints, documentation and generated files.

@@ -111,6 +111,36 @@ impl Project {
         file
     }
 
+    /// Writes `<name>.yaml`: the MovieLens-100k example with these seeds of split and training, without its gates. Its
+    /// storage is `<name>-storage` and its outputs are below `<name>-lists`.
+    ///
+    /// # Errors
+    /// Where the example can't be read, or its data isn't there yet (`scripts/movielens-100k`).
+    pub fn movielens(&self, name: &str, split: u64, seed: u64, gaussian: bool) -> anyhow::Result<PathBuf> {
+        let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/movielens-100k").canonicalize()?;
+        anyhow::ensure!(example.join("data/interactions.inter").exists(), "no data: run scripts/movielens-100k");
+        let text = std::fs::read_to_string(example.join("job.yaml"))?;
+        let changed = [
+            ("uri: storage".to_owned(), format!("uri: {name}-storage")),
+            ("uri: data/".into(), format!("uri: {}/", example.join("data").display())),
+            ("uri: recommendations/".into(), format!("uri: {name}-lists/")),
+            ("strongGeneralization: {seed: 1,".into(), format!("strongGeneralization: {{seed: {split},")),
+            ("    seed: 1\n".into(), format!("    seed: {seed}\n")),
+            ("    - {metric: ndcg@100, minimum: 0.30}\n".into(), String::new()),
+            ("  gates:\n".into(), String::new()),
+        ];
+        let mut text = changed.iter().try_fold(text, |text, (from, to)| {
+            anyhow::ensure!(text.contains(from.as_str()), "the example has no `{from}`");
+            Ok(text.replace(from.as_str(), to))
+        })?;
+        if gaussian {
+            text = text.replace("    facets: 7\n", "    facets: 7\n    likelihood: Gaussian\n");
+        }
+        let file = self.path(&format!("{name}.yaml"));
+        std::fs::write(&file, text)?;
+        Ok(file)
+    }
+
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(program("teasel"));
         command.args(arguments).current_dir(self.0.path()).stdin(Stdio::null());

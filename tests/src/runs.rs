@@ -39,7 +39,7 @@ pub fn events(run: &Path, kind: &str) -> Vec<Value> {
 
 /// Path of a file of the newest checkpoint.
 pub fn newest_checkpoint(run: &Path, name: &str) -> Option<PathBuf> {
-    let newest = events(run, "Checkpoint").pop()?;
+    let newest = events(run, "checkpoint").pop()?;
     let files = newest["files"].as_array()?;
     let file = files.iter().filter_map(|file| file["name"].as_str()).find(|file| file.ends_with(name))?;
     Some(run.join(file))

@@ -44,7 +44,8 @@ fn job(project: &Project, name: &str, workers: u32, processes: u32) -> std::path
 /// Waits until all ranks of an attempt are there, or training is over.
 fn ranks(running: &mut Running, storage: &Path, world: usize) -> Option<Vec<Process>> {
     teasel_tests::processes::wait_for("the ranks", DEADLINE, || {
-        let trained = runs::folders(&storage.join("runs")).iter().any(|run| !runs::events(run, "Trained").is_empty());
+        let trained =
+            runs::folders(&storage.join("runs")).iter().any(|run| !runs::events(run, "trained").is_empty());
         let found = below(running.id());
         let there = found.iter().filter(|process| process.role == Role::Rank).count() == world;
         (trained || running.has_ended() || there).then(|| there.then_some(found))
@@ -99,6 +100,6 @@ fn training_survives_any_kill_bit_by_bit(#[case] workers: u32, #[case] processes
         runs::model(&storage, id) == runs::model(&project.path("undisturbed-storage"), id),
         "the models differ after {kills:?}"
     );
-    let attempts = runs::events(&runs::only_run(&storage), "Claimed").len();
+    let attempts = runs::events(&runs::only_run(&storage), "claimed").len();
     assert!(attempts > 2, "{attempts} claims: the kills came before training or after it");
 }

@@ -75,6 +75,9 @@ fn a_finished_run_has_nothing_to_do_and_changes_do_what_is_needed() {
     assert_eq!(runs::log(&runs::only_run(&storage)), log);
     assert!(published(&project.path("job-lists/tenant-1")).users.values().all(|rows| rows.len() == 7));
 
+    project.run(&job(|_| {}));
+    assert!(published(&project.path("job-lists/tenant-1")).users.values().all(|rows| rows.len() == 5), "and back");
+
     let other = project.run(&job(|spec| spec["model"]["dimensions"] = json!(4)));
     assert_ne!(other["run"], first, "another model is another run");
     let fresh = project.teasel(&["run", "job.yaml", "--json", "--fresh"]).json();
@@ -166,9 +169,51 @@ fn bad_jobs_and_bad_data_are_told_with_field_file_and_row() {
     assert_eq!(ended.code(), 65, "{ended:?}");
     assert!(ended.err.contains("items.csv") && ended.err.contains("row 1"), "{ended:?}");
 
+    let rows = "user_id,item_id,timestamp,tenant\nu,i,soon,tenant-1\n";
+    std::fs::write(project.path("interactions.csv"), rows).unwrap();
+    let ended = project.teasel(&["run", job.to_str().unwrap()]);
+    assert_eq!(ended.code(), 65, "{ended:?}");
+    for part in ["interactions.csv", "row 1", "`timestamp`", "\"soon\""] {
+        assert!(ended.err.contains(part), "{part}: {ended:?}");
+    }
+
     std::fs::remove_file(project.path("items.csv")).unwrap();
     let ended = project.teasel(&["run", job.to_str().unwrap()]);
     assert_eq!(ended.code(), 66, "{ended:?}");
     assert!(ended.err.contains("items.csv"), "{ended:?}");
     assert!(!project.path("job-lists").exists() && !project.path("job-storage/datasets").exists());
+}
+
+#[test]
+fn a_tenant_without_users_is_refused_and_its_lists_stay() {
+    let project = small();
+    let job = |value: &'static str| {
+        project.job("job", |spec| spec["scoring"]["tenants"][0]["value"] = json!(value));
+    };
+    job("tenant-1");
+    project.run(&project.path("job.yaml"));
+    let before = published(&project.path("job-lists/tenant-1"));
+    let text = std::fs::read_to_string(project.path("interactions.csv")).unwrap();
+    std::fs::write(project.path("interactions.csv"), text.replace(",tenant-1", ",tenant-one")).unwrap();
+    let ended = project.teasel(&["run", "job.yaml"]);
+    assert_eq!(ended.code(), 65, "{ended:?}");
+    assert!(ended.err.contains("tenant-1 has no users"), "{ended:?}");
+    assert_eq!(published(&project.path("job-lists/tenant-1")), before);
+}
+
+#[test]
+fn one_failed_tenant_does_not_stop_the_others_within_the_limit() {
+    let project = small();
+    std::fs::write(project.path("unknown.csv"), "item\nnothing-known\n").unwrap();
+    project.job("job", |spec| {
+        spec["scoring"]["rollout"] = json!({"maxFailedTenants": 1});
+        spec["scoring"]["tenants"][0]["catalog"] = json!({"location": {"uri": "unknown.csv"}});
+    });
+    let ended = project.teasel(&["run", "job.yaml"]);
+    assert_eq!(ended.code(), 78, "{ended:?}");
+    assert!(ended.err.contains("tenant tenant-1") && ended.err.contains("catalogue"), "{ended:?}");
+    assert!(!published(&project.path("job-lists/tenant-2")).users.is_empty());
+    let left: Vec<_> =
+        std::fs::read_dir(project.path(".")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(!left.iter().any(|name| name.to_string_lossy().starts_with("score-")), "{left:?}");
 }

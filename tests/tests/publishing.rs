@@ -118,6 +118,11 @@ fn another_jobs_place_is_only_taken_over_on_purpose() {
     assert_eq!(refused.code(), 78, "{refused:?}");
     assert!(refused.err.contains("local/test") && refused.err.contains("--take-over"), "{refused:?}");
     assert_eq!(runs_published(&project), before);
+    let manual = std::fs::read_to_string(project.path("mine.yaml")).unwrap();
+    let manual = manual.replacen("\"spec\": {", "\"spec\": {\"publish\": {\"mode\": \"Manual\"},", 1);
+    std::fs::write(project.path("mine.yaml"), manual).unwrap();
+    project.teasel(&["run", "mine.yaml"]).good();
+    assert_eq!(project.teasel(&["publish", "mine.yaml"]).code(), 78);
     project.teasel(&["publish", "mine.yaml", "--take-over"]).good();
     assert_ne!(runs_published(&project), before);
 }

@@ -110,6 +110,9 @@ pub struct Outcome {
     pub published: Option<bool>,
 }
 
+/// Reason of an evaluation whose model isn't good enough to publish.
+pub const GATE_NOT_MET: &str = "GateNotMet";
+
 /// Longest termination message that Kubernetes keeps, in bytes.
 pub const MAXIMUM_MESSAGE_BYTES: usize = 4096;
 
@@ -140,6 +143,7 @@ impl Outcome {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -90,6 +90,7 @@ pub struct Ownership {
 /// See [`Task::Inspect`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, tag = "of")]
+#[allow(clippy::large_enum_variant)]
 pub enum InspectTask {
     /// Prepare: the dataset manifest.
     #[serde(rename_all = "camelCase")]
@@ -195,6 +196,8 @@ pub struct ScoreTask {
     pub publish: bool,
     /// Whether to publish over another owner's lists.
     pub take_over: bool,
+    /// Former runs of the output that stay when this one is published.
+    pub history: History,
 }
 
 /// See [`Task::Publish`].

@@ -131,6 +131,9 @@ pub(crate) struct GenerateArguments {
     /// Folder to write to; made if it isn't there
     #[arg(long, value_name = "DIR", default_value = "synthetic")]
     pub(crate) out: PathBuf,
+    /// Write over files that are there
+    #[arg(long)]
+    pub(crate) force: bool,
 }
 
 /// Names a run.

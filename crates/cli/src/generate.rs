@@ -12,6 +12,12 @@ use crate::failure::Failure;
 /// Tenants that the users are spread over.
 const TENANTS: u32 = 2;
 
+/// What is written.
+const FILES: [&str; 4] = ["interactions.csv", "items.csv", "users.csv", "job.yaml"];
+
+/// Most facets that a job may have.
+const MOST_FACETS: u32 = 256;
+
 /// Writes the files.
 pub(crate) fn run(arguments: &GenerateArguments) -> Result<(), Failure> {
     let items = u32::try_from(arguments.items)
@@ -30,6 +36,15 @@ pub(crate) fn run(arguments: &GenerateArguments) -> Result<(), Failure> {
         let what = format!("can't write {}", folder.join(what).display());
         move |error: std::io::Error| Failure::local(&what, error)
     };
+    if arguments.facets > MOST_FACETS {
+        return Err(Failure::new(ExitCode::Usage, format!("--facets is at most {MOST_FACETS}, as in a job")));
+    }
+    let there: Vec<_> = FILES.iter().filter(|name| folder.join(name).exists()).copied().collect();
+    if !there.is_empty() && !arguments.force {
+        let message =
+            format!("{} holds {} already: choose another --out, or --force", folder.display(), there.join(", "));
+        return Err(Failure::new(ExitCode::Usage, message));
+    }
     std::fs::create_dir_all(folder).map_err(failed(""))?;
     let create = |name: &str| File::create(folder.join(name)).map(BufWriter::new).map_err(failed(name));
 

@@ -6,6 +6,7 @@ use teasel_api::Violation;
 use teasel_api::location::Location;
 use teasel_api::outcome::ExitCode;
 use teasel_api::resolved::{Job, Split};
+use teasel_api::spec::RecommenderJobSpec;
 
 use crate::failure::Failure;
 
@@ -21,10 +22,39 @@ pub(crate) fn load(path: &Path) -> Result<Job, Failure> {
         let message = format!("{} holds {} recommender jobs; one is run at a time", path.display(), jobs.len());
         return Err(Failure::new(ExitCode::BadConfiguration, message));
     }
+    let ignored = cluster_only(&jobs[0].job.spec);
+    if !ignored.is_empty() {
+        eprintln!("{}: only a cluster heeds {}", path.display(), ignored.join(", "));
+    }
     let mut job = jobs.remove(0).resolve().map_err(refuse)?;
     let folder = folder_of(path)?;
     places(&mut job).into_iter().for_each(|place| place.uri = absolute(&place.uri, &folder));
     Ok(job)
+}
+
+/// Fields that are set and mean something in a cluster only.
+fn cluster_only(spec: &RecommenderJobSpec) -> Vec<&'static str> {
+    let training = spec.training.as_ref();
+    let failures = training.and_then(|training| training.failure_policy.as_ref());
+    let rollout = spec.scoring.rollout.as_ref();
+    let fields = [
+        (spec.suspend == Some(true), "spec.suspend"),
+        (spec.active_deadline_seconds.is_some(), "spec.activeDeadlineSeconds"),
+        (spec.ttl_seconds_after_finished.is_some(), "spec.ttlSecondsAfterFinished"),
+        (spec.data.template.is_some(), "spec.data.template"),
+        (training.is_some_and(|training| training.template.is_some()), "spec.training.template"),
+        (training.is_some_and(|training| training.scheduling_timeout.is_some()), "spec.training.schedulingTimeout"),
+        (
+            failures.is_some_and(|failures| failures.max_out_of_memory.is_some()),
+            "spec.training.failurePolicy.maxOutOfMemory",
+        ),
+        (
+            rollout.is_some_and(|rollout| rollout.max_concurrent_tenants.is_some()),
+            "spec.scoring.rollout.maxConcurrentTenants",
+        ),
+        (spec.scoring.template.is_some(), "spec.scoring.template"),
+    ];
+    fields.into_iter().filter(|(is_set, _)| *is_set).map(|(_, field)| field).collect()
 }
 
 /// Reads a job file's text.

@@ -3,28 +3,26 @@
 use teasel_api::outcome::ExitCode;
 use teasel_api::resolved::Tenant;
 use teasel_api::task::{Ownership, PublishAction};
-use teasel_storage::output::{OutputLog, Version};
+use teasel_storage::output::OutputLog;
 
 use crate::arguments::{PublishArguments, RollbackArguments};
 use crate::failure::Failure;
 use crate::reference::{Reference, find, open};
-use crate::run::{LocalWorkers, publish_tenant};
+use crate::run::{Interrupt, LocalWorkers, publish_tenant, scored_hash};
 
 /// Publishes a scored run.
 pub(crate) async fn publish(arguments: &PublishArguments) -> Result<(), Failure> {
     let reference = find(&arguments.reference).await?;
-    let mut local = LocalWorkers::new(&arguments.reference.run)?;
+    let mut local = LocalWorkers::new(&arguments.reference.run, Interrupt::listen()?)?;
     for tenant in tenants(&reference, arguments.tenant.as_deref())? {
-        let scored = scored_versions(&reference, tenant).await?;
-        let version = scored.into_iter().next_back().ok_or_else(|| {
-            let message = format!("run {} isn't scored for tenant {}", reference.record.run, tenant.name);
+        let run = reference.record.run.clone();
+        let scored = scored_hash(&mut local, &reference.job, &reference.record, tenant, &reference.secrets).await?;
+        let score_hash = scored.ok_or_else(|| {
+            let message =
+                format!("run {run} isn't scored for tenant {} as the job asks: teasel run scores it", tenant.name);
             Failure::new(ExitCode::InputMissing, message)
         })?;
-        let action = PublishAction::Publish {
-            run: version.run,
-            score_hash: version.score_hash,
-            take_over: arguments.take_over,
-        };
+        let action = PublishAction::Publish { run, score_hash, take_over: arguments.take_over };
         let ownership = reference.record.ownership.clone();
         say(&mut local, &reference, tenant, ownership, action).await?;
     }
@@ -34,7 +32,7 @@ pub(crate) async fn publish(arguments: &PublishArguments) -> Result<(), Failure>
 /// Goes back to a run, or ends a hold.
 pub(crate) async fn rollback(arguments: &RollbackArguments) -> Result<(), Failure> {
     let reference = find(&arguments.reference).await?;
-    let mut local = LocalWorkers::new(&arguments.reference.run)?;
+    let mut local = LocalWorkers::new(&arguments.reference.run, Interrupt::listen()?)?;
     for tenant in tenants(&reference, arguments.tenant.as_deref())? {
         let action = if arguments.release {
             PublishAction::Release
@@ -73,20 +71,6 @@ fn tenants<'a>(reference: &'a Reference, name: Option<&str>) -> Result<Vec<&'a T
         return Err(Failure::new(ExitCode::Usage, message));
     }
     Ok(chosen)
-}
-
-/// Whole lists of the run, the newest last.
-async fn scored_versions(reference: &Reference, tenant: &Tenant) -> Result<Vec<Version>, Failure> {
-    let output = open(&tenant.output, "output", &reference.secrets)?;
-    let run = &reference.record.run;
-    let mut whole = Vec::new();
-    for score_hash in output.folders(&format!("runs/{run}")).await? {
-        if let Some(manifest) = output.head(&format!("runs/{run}/{score_hash}/manifest.json")).await? {
-            whole.push((manifest.last_modified, Version { run: run.clone(), score_hash }));
-        }
-    }
-    whole.sort_by_key(|(written, _)| *written);
-    Ok(whole.into_iter().map(|(_, version)| version).collect())
 }
 
 /// The run that was published before the one that counts.

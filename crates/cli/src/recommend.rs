@@ -14,8 +14,9 @@ use parquet::arrow::ParquetRecordBatchStreamBuilder;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowPredicateFn, ParquetRecordBatchReaderBuilder, RowFilter};
 use teasel_api::outcome::ExitCode;
+use teasel_api::resolved::Tenant;
+use teasel_storage::output::{Scores, Version, current};
 use teasel_storage::{ParquetObject, Store};
-use teasel_storage::output::{ScoreManifest, Scores, Version, current};
 
 use crate::arguments::RecommendArguments;
 use crate::failure::Failure;
@@ -41,10 +42,10 @@ pub(crate) async fn run(arguments: &RecommendArguments) -> Result<(), Failure> {
         )
     })?;
     let output = open(&tenant.output, "output", &reference.secrets)?;
-    let (version, folder, files) = lists(&output, &reference, &arguments.reference.run).await?;
+    let (version, files) = lists(&output, &reference, tenant).await?;
     let mut rows = Vec::new();
     for file in files {
-        rows.extend(read(&output, &format!("{folder}/{file}"), &arguments.user).await?);
+        rows.extend(read(&output, &file, &arguments.user).await?);
     }
     if rows.is_empty() {
         let message = format!("run {} has no recommendations for that user of tenant {}", version.run, tenant.name);
@@ -56,33 +57,19 @@ pub(crate) async fn run(arguments: &RecommendArguments) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The lists to read: those of the run that was named, else those that are published.
-async fn lists(
-    output: &Store,
-    reference: &Reference,
-    named: &str,
-) -> Result<(Version, String, Vec<String>), Failure> {
+/// The lists to read, and their files: those of the run that was named, else those that are published.
+async fn lists(output: &Store, reference: &Reference, tenant: &Tenant) -> Result<(Version, Vec<String>), Failure> {
     let missing = |what: String| Failure::new(ExitCode::InputMissing, what);
-    let run = &reference.record.run;
-    let explicit = named.contains('@') || named.contains("/runs/");
-    if !explicit {
+    if !reference.is_named {
         let found =
             current(output).await?.ok_or_else(|| missing("nothing is published for this tenant yet".into()))?;
-        let version = Version { run: found.run, score_hash: found.score_hash };
-        return Ok((version, String::new(), found.files));
+        return Ok((Version { run: found.run, score_hash: found.score_hash }, found.files));
     }
-    for score_hash in output.folders(&format!("runs/{run}")).await?.into_iter().rev() {
-        let version = Version { run: run.clone(), score_hash };
-        if let Some(manifest) = Scores::new(output, &version).manifest().await? {
-            let folder = format!("runs/{run}/{}", version.score_hash);
-            return Ok((version, folder, names(&manifest)));
-        }
-    }
-    Err(missing(format!("run {run} isn't scored for this tenant")))
-}
-
-fn names(manifest: &ScoreManifest) -> Vec<String> {
-    manifest.files.iter().map(|file| file.name.clone()).collect()
+    let unscored = || missing(format!("run {} isn't scored for this tenant", reference.record.run));
+    let version = reference.scored_versions(tenant).await?.pop().ok_or_else(unscored)?;
+    let manifest = Scores::new(output, &version).manifest().await?.ok_or_else(unscored)?;
+    let files = manifest.files.iter().map(|file| format!("{}/{}", version.path(), file.name)).collect();
+    Ok((version, files))
 }
 
 /// One user's rows of a file. Row groups are sorted by user, so statistics leave few of them to read.

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use teasel_api::location::{Location, credential_prefix};
 use teasel_api::outcome::ExitCode;
-use teasel_api::resolved::Job;
+use teasel_api::resolved::{Job, Tenant};
+use teasel_storage::output::Version;
 use teasel_storage::{Credentials, RunRecord, StorageError, Store};
 
 use crate::arguments::RunReferenceArguments;
@@ -18,10 +19,28 @@ pub(crate) struct Reference {
     pub(crate) job: Job,
     /// The run's record.
     pub(crate) record: RunRecord,
+    /// Whether the command line names this run, and not just its job.
+    pub(crate) is_named: bool,
     /// The job's storage.
     pub(crate) storage: Store,
     /// Credentials.
     pub(crate) secrets: Secrets,
+}
+
+impl Reference {
+    /// Whole lists of the run for a tenant, the newest last.
+    pub(crate) async fn scored_versions(&self, tenant: &Tenant) -> Result<Vec<Version>, Failure> {
+        let output = open(&tenant.output, "output", &self.secrets)?;
+        let run = &self.record.run;
+        let mut whole = Vec::new();
+        for score_hash in output.folders(&format!("runs/{run}")).await? {
+            if let Some(manifest) = output.head(&format!("runs/{run}/{score_hash}/manifest.json")).await? {
+                whole.push((manifest.last_modified, Version { run: run.clone(), score_hash }));
+            }
+        }
+        whole.sort_by_key(|(written, _)| *written);
+        Ok(whole.into_iter().map(|(_, version)| version).collect())
+    }
 }
 
 impl From<StorageError> for Failure {
@@ -51,10 +70,12 @@ enum Named<'a> {
 }
 
 fn parse(text: &str) -> Named<'_> {
-    if let Some((storage, run)) = text.trim_end_matches('/').rsplit_once("/runs/") {
-        if !run.contains('/') && !text.ends_with(".yaml") && !text.ends_with(".yml") {
-            return Named::Run(storage, run);
-        }
+    if let Some((storage, run)) = text.trim_end_matches('/').rsplit_once("/runs/")
+        && !run.contains('/')
+        && !text.ends_with(".yaml")
+        && !text.ends_with(".yml")
+    {
+        return Named::Run(storage, run);
     }
     match text.rsplit_once('@') {
         Some((job, run)) if !run.contains('/') && !run.is_empty() => Named::Job(job, Some(run)),
@@ -79,7 +100,7 @@ pub(crate) async fn find(arguments: &RunReferenceArguments) -> Result<Reference,
             let storage = open(&location, "storage", &secrets)?;
             let record = RunRecord::load(&storage, run).await?;
             let record = record.ok_or_else(|| missing(format!("there is no run {run} in {}", storage.uri())))?;
-            Ok(Reference { job: record.job.clone(), record, storage, secrets })
+            Ok(Reference { job: record.job.clone(), record, is_named: true, storage, secrets })
         }
         Named::Job(path, id) => {
             let job = job_file::load(Path::new(path))?;
@@ -92,7 +113,7 @@ pub(crate) async fn find(arguments: &RunReferenceArguments) -> Result<Reference,
                     missing(format!("the job {} has no run yet: `teasel run {path}` makes one", job.name))
                 })?,
             };
-            Ok(Reference { job, record, storage, secrets })
+            Ok(Reference { job, record, is_named: id.is_some(), storage, secrets })
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use comfy_table::Table;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
+use teasel_api::outcome::GATE_NOT_MET;
 use teasel_api::task::TaskKind;
 use teasel_storage::output::OutputLog;
 use teasel_storage::run_log::{RunLog, RunState};
@@ -47,7 +48,7 @@ fn state(log: &RunState) -> &'static str {
     let evaluated = log.newest_outcome_of(TaskKind::Evaluate);
     match (log.newest_outcome_of(TaskKind::Train), evaluated) {
         _ if log.newest_outcome_of(TaskKind::Collect).is_some() => "finished",
-        (_, Some(outcome)) if outcome.reason == "GateNotMet" => "gate not met",
+        (_, Some(outcome)) if outcome.reason == GATE_NOT_MET => "gate not met",
         (_, Some(_)) => "evaluated",
         (Some(_), None) => "trained",
         (None, None) => "unfinished",

@@ -52,7 +52,7 @@ impl Dataset {
     /// # Errors
     /// [`DataError::NotPrepared`] where there is none, [`DataError::Configuration`] where another release prepared it.
     pub async fn open(storage: &Store, fingerprint: &str) -> Result<Self, DataError> {
-        let folder = dataset_folder(fingerprint);
+        let folder = dataset_folder(storage, fingerprint).await?;
         let manifest: Option<DatasetManifest> = manifest::load(storage, &folder).await?;
         let store = storage.sub(&folder);
         let manifest = manifest.ok_or_else(|| DataError::NotPrepared { uri: store.uri() })?;

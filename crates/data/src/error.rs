@@ -94,6 +94,28 @@ pub enum DataError {
         /// How many users.
         users: u64,
     },
+    /// A tenant without a single user: its published lists would be emptied.
+    #[error(
+        "scoring.tenants: {tenant} has no users, since no row has its value `{value}` in the tenant column; mend the \
+         value, or leave the tenant out until it has users"
+    )]
+    EmptyTenant {
+        /// Name of the tenant.
+        tenant: String,
+        /// Value that the job gives it.
+        value: String,
+    },
+    /// A split that leaves nobody to choose or judge a model by.
+    #[error("data.split leaves no {set} users of {users}: give it a larger share, or more data")]
+    NobodyHeldOut {
+        /// `validation` or `test`.
+        set: &'static str,
+        /// Users in all.
+        users: u64,
+    },
+    /// An input isn't any more what it was when preparing began.
+    #[error("the input changed while it was read: try again")]
+    InputChanged,
     /// Nothing was prepared under this name.
     #[error("{uri} holds no prepared data")]
     NotPrepared {
@@ -132,7 +154,7 @@ impl DataError {
             DataError::MissingInput { .. } | DataError::NotPrepared { .. } => ExitCode::InputMissing,
             DataError::Configuration(_) => ExitCode::BadConfiguration,
             DataError::Storage(error) => error.exit_code(),
-            DataError::Scratch(_) => ExitCode::TryAgain,
+            DataError::Scratch(_) | DataError::InputChanged => ExitCode::TryAgain,
             DataError::Engine(_) => ExitCode::Bug,
             DataError::MissingColumn { .. }
             | DataError::WrongType { .. }
@@ -141,6 +163,8 @@ impl DataError {
             | DataError::Corrupt { .. }
             | DataError::DuplicateItem { .. }
             | DataError::Empty(_)
+            | DataError::EmptyTenant { .. }
+            | DataError::NobodyHeldOut { .. }
             | DataError::UnknownUsers { .. } => ExitCode::BadData,
         }
     }
@@ -156,6 +180,9 @@ impl DataError {
             DataError::Corrupt { .. } => "FileDamaged",
             DataError::DuplicateItem { .. } => "DuplicateItem",
             DataError::Empty(_) => "NothingLeft",
+            DataError::EmptyTenant { .. } => "EmptyTenant",
+            DataError::NobodyHeldOut { .. } => "NobodyHeldOut",
+            DataError::InputChanged => "InputChanged",
             DataError::UnknownUsers { .. } => "UnknownUsers",
             DataError::Configuration(_) => "BadConfiguration",
             DataError::Scratch(_) => "ScratchUnavailable",

@@ -1,7 +1,8 @@
 //! Manifests of prepared data.
 
 use serde::{Deserialize, Serialize};
-use teasel_storage::manifest::File;
+use teasel_storage::manifest::{self, File};
+use teasel_storage::{StorageError, Store};
 
 /// `datasets/<fingerprint>/manifest.json`. Names of files are relative to its folder.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,12 +58,16 @@ pub(crate) struct TenantPart {
     pub(crate) last_user: String,
 }
 
-/// Folder of a dataset.
-pub(crate) fn dataset_folder(fingerprint: &str) -> String {
-    format!("datasets/{fingerprint}")
+/// Folder of a dataset, as it is now: a collected one's is never used again.
+pub(crate) async fn dataset_folder(storage: &Store, fingerprint: &str) -> Result<String, StorageError> {
+    manifest::live_folder(storage, &format!("datasets/{fingerprint}")).await
 }
 
-/// Folder of a tenant's users.
-pub(crate) fn tenant_folder(tenant: &str, fingerprint: &str) -> String {
-    format!("tenants/{tenant}/{fingerprint}")
+/// Folder of a tenant's users, likewise.
+pub(crate) async fn tenant_folder(
+    storage: &Store,
+    tenant: &str,
+    fingerprint: &str,
+) -> Result<String, StorageError> {
+    manifest::live_folder(storage, &format!("tenants/{tenant}/{fingerprint}")).await
 }

@@ -68,7 +68,8 @@ pub async fn is_prepared(
     fingerprint: &str,
     tenants: &[TenantSelector],
 ) -> Result<bool, DataError> {
-    let dataset: Option<DatasetManifest> = manifest::load(storage, &dataset_folder(fingerprint)).await?;
+    let dataset: Option<DatasetManifest> =
+        manifest::load(storage, &dataset_folder(storage, fingerprint).await?).await?;
     Ok(dataset.is_some() && load_tenants(storage, fingerprint, tenants).await?.iter().all(Option::is_some))
 }
 
@@ -91,7 +92,8 @@ pub async fn prepare(
     let rules = Rules::of(data)?;
     let listing = Listing::of(places).await?;
     let fingerprint = listing.fingerprint(data)?;
-    let dataset: Option<DatasetManifest> = manifest::load(storage, &dataset_folder(&fingerprint)).await?;
+    let dataset: Option<DatasetManifest> =
+        manifest::load(storage, &dataset_folder(storage, &fingerprint).await?).await?;
     let there = load_tenants(storage, &fingerprint, tenants).await?;
     let missing: Vec<TenantSelector> = tenants
         .iter()
@@ -137,6 +139,11 @@ pub async fn prepare(
         let made = tokio::task::spawn_blocking(move || work.run(&runtime))
             .await
             .map_err(|error| DataError::Engine(error.to_string()))??;
+        refuse_empty_tenants(data, &missing, &made)?;
+        // What was read must be what the fingerprint stands for.
+        if Listing::of(places).await?.fingerprint(data)? != fingerprint {
+            return Err(DataError::InputChanged);
+        }
         if dataset_made {
             commit_dataset(storage, &fingerprint, &made, scratch.path()).await?;
         }
@@ -160,6 +167,19 @@ pub async fn prepare(
     Ok(Prepared { fingerprint, report, dataset_made, tenants })
 }
 
+/// Refuses tenants without users: a mistyped value must not publish nothing over good lists.
+fn refuse_empty_tenants(data: &Data, tenants: &[TenantSelector], made: &Made) -> Result<(), DataError> {
+    if data.interactions.columns.tenant.is_none() {
+        return Ok(());
+    }
+    let has_users =
+        |tenant: &&TenantSelector| made.files.tenants.get(&tenant.value).is_some_and(|local| local.users > 0);
+    match tenants.iter().find(|tenant| !has_users(tenant)) {
+        Some(tenant) => Err(DataError::EmptyTenant { tenant: tenant.name.clone(), value: tenant.value.clone() }),
+        None => Ok(()),
+    }
+}
+
 async fn load_tenants(
     storage: &Store,
     fingerprint: &str,
@@ -168,7 +188,7 @@ async fn load_tenants(
     let mut found = Vec::new();
     for tenant in tenants {
         let there: Option<TenantManifest> =
-            manifest::load(storage, &tenant_folder(&tenant.name, fingerprint)).await?;
+            manifest::load(storage, &tenant_folder(storage, &tenant.name, fingerprint).await?).await?;
         // A tenant that was given another value of the column has other users; its name is taken for good.
         if let Some(there) = &there
             && there.value != tenant.value
@@ -245,14 +265,14 @@ impl Work {
             let catalogue = match &self.data.items {
                 Some(items) => {
                     let policy = (self.data.interactions.on_bad_rows, self.data.interactions.maximum_bad_rows);
-                    let (catalogue, described) =
-                        read_metadata(&self.items, items, &vocabulary, policy, runtime)?;
+                    let (catalogue, described) = read_metadata(&self.items, items, &vocabulary, policy, runtime)?;
                     report.items_without_metadata = report.items - described;
                     catalogue
                 }
                 None => Catalogue::bare(&vocabulary),
             };
-            std::fs::write(self.folder.join("items.parquet"), catalogue.to_parquet()?).map_err(DataError::scratch)?;
+            std::fs::write(self.folder.join("items.parquet"), catalogue.to_parquet()?)
+                .map_err(DataError::scratch)?;
         }
         let files = layout.write(&vocabulary, &item_keys, &mut report)?;
         let items = u32::try_from(vocabulary.ids.len()).map_err(|error| DataError::Engine(error.to_string()))?;
@@ -287,7 +307,7 @@ fn report(counts: &Counts, people: &People, core: &Core) -> Report {
 }
 
 async fn commit_dataset(storage: &Store, fingerprint: &str, made: &Made, scratch: &Path) -> Result<(), DataError> {
-    let folder = dataset_folder(fingerprint);
+    let folder = dataset_folder(storage, fingerprint).await?;
     let store = storage.sub(&folder);
     let nonce = nonce();
     let mut users = Vec::new();
@@ -322,7 +342,7 @@ async fn commit_tenant(
     made: &Made,
     data: &Data,
 ) -> Result<(), DataError> {
-    let folder = tenant_folder(&tenant.name, fingerprint);
+    let folder = tenant_folder(storage, &tenant.name, fingerprint).await?;
     let store = storage.sub(&folder);
     let nonce = nonce();
     let value = if data.interactions.columns.tenant.is_some() { tenant.value.as_str() } else { "" };

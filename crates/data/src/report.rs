@@ -65,8 +65,20 @@ pub struct Dropped {
 }
 
 impl Report {
+    /// What was dropped and why, as a sentence; `None` where nothing was.
+    pub fn drops(&self) -> Option<String> {
+        let told = self.told();
+        (!told.is_empty()).then(|| told.join("; "))
+    }
+
     /// Which filter removed what, as a sentence.
     pub(crate) fn removals(&self) -> String {
+        let told = self.told();
+        let told = if told.is_empty() { "the files hold no rows".to_owned() } else { told.join("; ") };
+        format!("of {} rows, {told}", self.rows)
+    }
+
+    fn told(&self) -> Vec<String> {
         let Dropped {
             bad_rows,
             unlisted_events,
@@ -84,12 +96,6 @@ impl Report {
             (*below_minimum, "pairs are of users or items with too few (minimumInteractions)"),
             (*users_below_minimum, "users have too few (minimumInteractions)"),
         ];
-        let told: Vec<String> = reasons
-            .iter()
-            .filter(|(count, _)| *count > 0)
-            .map(|(count, reason)| format!("{count} {reason}"))
-            .collect();
-        let told = if told.is_empty() { "the files hold no rows".to_owned() } else { told.join("; ") };
-        format!("of {} rows, {told}", self.rows)
+        reasons.iter().filter(|(count, _)| *count > 0).map(|(count, reason)| format!("{count} {reason}")).collect()
     }
 }

@@ -76,8 +76,9 @@ impl Rules {
         }
         if let Split::StrongGeneralization { validation, test, held_out, .. } = data.split {
             let share = |value: f64| (0.0..1.0).contains(&value);
-            if !share(validation) || !share(test) || validation + test >= 1.0 || !(held_out > 0.0 && held_out < 1.0)
-            {
+            let training_left = share(validation) && share(test) && validation + test < 1.0;
+            let is_part_hidden = held_out > 0.0 && held_out < 1.0;
+            if !(training_left && is_part_hidden) {
                 return Err(DataError::Configuration(
                     "data.split.strongGeneralization: validation, test and heldOut are shares, and users must be left \
                      to train"

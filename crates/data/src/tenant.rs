@@ -49,7 +49,7 @@ impl TenantUsers {
     /// [`DataError::NotPrepared`] where there are none, [`DataError::Configuration`] where another release prepared
     /// them.
     pub async fn open(storage: &Store, tenant: &str, fingerprint: &str) -> Result<Self, DataError> {
-        let folder = tenant_folder(tenant, fingerprint);
+        let folder = tenant_folder(storage, tenant, fingerprint).await?;
         let manifest: Option<TenantManifest> = manifest::load(storage, &folder).await?;
         let store = storage.sub(&folder);
         let manifest = manifest.ok_or_else(|| DataError::NotPrepared { uri: store.uri() })?;

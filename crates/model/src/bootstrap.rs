@@ -38,7 +38,7 @@ pub fn ratio_interval(new: &[f64], old: &[f64], resamples: usize, seed: u64) -> 
             let (mut above, mut below) = (0.0, 0.0);
             for &word in &words {
                 // Lemire's range reduction: the bias of 2^-32 times the number of users is far below the noise.
-                let user = (u64::from(word) * new.len() as u64 >> 32) as usize;
+                let user = ((u64::from(word) * new.len() as u64) >> 32) as usize;
                 above += new[user];
                 below += old[user];
             }

@@ -30,7 +30,7 @@ impl Targets {
         let mut positions = vec![0_i64; batch.items.len()];
         let mut weights = vec![0.0_f32; batch.items.len()];
         let mut totals = vec![0.0_f64; batch.users()];
-        for user in 0..batch.users() {
+        for (user, total) in totals.iter_mut().enumerate() {
             for entry in batch.row(user) {
                 let item = batch.items[entry] as usize;
                 let index = item / block;
@@ -39,7 +39,7 @@ impl Targets {
                 next[index] += 1;
                 positions[place] = (user * width + item % block) as i64;
                 weights[place] = batch.weight(entry);
-                totals[user] += f64::from(batch.weight(entry));
+                *total += f64::from(batch.weight(entry));
             }
         }
         Ok(Self {

@@ -47,7 +47,7 @@ async fn a_create_gets_through_a_fault_and_knows_its_own_write(#[case] fault: Fa
     assert_eq!(store.create("taken", "mine".into()).await.unwrap(), Created::Exists("other".into()));
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn a_store_that_keeps_failing_is_reported_as_unavailable() {
     let (_, faulty, store) = stores();
     for _ in 0..20 {
@@ -217,14 +217,16 @@ async fn a_publisher_paused_before_a_write_cannot_set_the_pointer_back(
 #[tokio::test]
 async fn a_rollback_holds_against_a_paused_publisher_until_its_release() {
     let (output, faulty, slow) = stores();
-    let (one, two, three) = (score(&output, "1", 1).await, score(&output, "2", 2).await, score(&output, "3", 3).await);
+    let (one, two, three) =
+        (score(&output, "1", 1).await, score(&output, "2", 2).await, score(&output, "3", 3).await);
     let mut log = OutputLog::open(&output).await.unwrap();
     log.publish(&one).await.unwrap();
     log.publish(&two).await.unwrap();
     let pause = Pause::new();
     faulty.inject(Operation::Put, "log/", Fault::Pause(pause.clone()));
     let request = three.clone();
-    let paused = tokio::spawn(async move { OutputLog::open(&slow).await.unwrap().publish(&request).await.unwrap() });
+    let paused =
+        tokio::spawn(async move { OutputLog::open(&slow).await.unwrap().publish(&request).await.unwrap() });
     pause.reached().await;
     assert!(matches!(log.rollback("1", true).await.unwrap(), RollbackOutcome::RolledBack(_)));
     pause.resume();
@@ -265,10 +267,14 @@ async fn finished_run(storage: &Store, number: i64, dataset: &str) {
     let mut writer = own(storage, &run, claim(1, "a", 0)).await;
     commit(&mut writer, 10, &run).await.unwrap();
     commit(&mut writer, 20, &run).await.unwrap();
+    let finish = Claim { task: TaskKind::Collect, ..claim(1, "a", 1) };
+    let mut writer = own(storage, &run, finish).await;
+    writer.append(Event::Finished { outcome: outcome(TaskKind::Collect, "") }).await.unwrap();
 }
 
 async fn collect_at_the_end_of(storage: &Store, run: &str, keep: &[&str]) -> Result<collect::Collected, LogError> {
-    let claim = Claim { task: TaskKind::Collect, ..claim(9, run, 0) };
+    // Finished runs have their end already; this asks for another one.
+    let claim = Claim { task: TaskKind::Collect, subject: "again".into(), ..claim(9, run, 0) };
     let mut writer = own(storage, run, claim).await;
     let task = CollectTask {
         storage: Location { uri: "memory:///".into(), secret_ref: None },
@@ -279,7 +285,13 @@ async fn collect_at_the_end_of(storage: &Store, run: &str, keep: &[&str]) -> Res
     };
     let tomorrow = jiff::Timestamp::now().as_millisecond() + 2 * DAY;
     // Sequences count days from 1970, so that only the number of runs decides here.
-    collect::collect(storage, &mut writer, &CollectTask { history: History { runs: 1, days: u32::MAX }, ..task }, tomorrow).await
+    collect::collect(
+        storage,
+        &mut writer,
+        &CollectTask { history: History { runs: 1, days: u32::MAX }, ..task },
+        tomorrow,
+    )
+    .await
 }
 
 #[tokio::test]
@@ -293,7 +305,11 @@ async fn collection_removes_former_runs_and_what_was_prepared_for_none_but_them(
     assert_eq!(collected.datasets, ["datasets/d3", "tenants/t/d3"]);
     for (run, expected) in [("r1", false), ("r2", true), ("r3", false), ("r4", true), ("r5", true)] {
         assert_eq!(storage.head(&format!("runs/{run}/run.json")).await.unwrap().is_some(), expected, "{run}");
-        assert_eq!(storage.head(&format!("models/{run}/manifest.json")).await.unwrap().is_some(), expected, "{run}");
+        assert_eq!(
+            storage.head(&format!("models/{run}/manifest.json")).await.unwrap().is_some(),
+            expected,
+            "{run}"
+        );
         let log = RunLog::open(&storage, run).await.unwrap();
         assert_eq!(checkpoint::load_newest(&log).await.unwrap().is_some(), expected, "{run}");
     }
@@ -304,8 +320,26 @@ async fn collection_removes_former_runs_and_what_was_prepared_for_none_but_them(
 }
 
 #[tokio::test]
+async fn a_run_that_has_not_ended_is_never_collected() {
+    let (storage, ..) = stores();
+    for number in [1, 3, 4] {
+        finished_run(&storage, number, "d").await;
+    }
+    let record = serde_json::json!({
+        "run": "r2", "ownership": {"owner": "me", "sequence": 2 * DAY}, "dataset": "d", "job": {}, "nonce": ""
+    });
+    storage.put("runs/r2/run.json", record.to_string().into()).await.unwrap();
+    let mut stopped = own(&storage, "r2", claim(1, "a", 0)).await;
+    commit(&mut stopped, 10, "stopped").await.unwrap();
+    assert_eq!(collect_at_the_end_of(&storage, "r4", &[]).await.unwrap().runs, ["r1"]);
+    own(&storage, "r2", claim(2, "b", 0)).await;
+}
+
+#[tokio::test]
 async fn a_dataset_that_a_run_comes_to_name_while_the_collector_is_paused_stays_or_is_prepared_anew() {
-    for (pause_at, stays) in [(Fault::Pause as fn(Pause) -> Fault, true), (Fault::PauseAfter as fn(Pause) -> Fault, true)] {
+    for (pause_at, stays) in
+        [(Fault::Pause as fn(Pause) -> Fault, true), (Fault::PauseAfter as fn(Pause) -> Fault, true)]
+    {
         let (storage, faulty, slow) = stores();
         finished_run(&storage, 5, "mine").await;
         storage.put("datasets/old/manifest.json", "{}".into()).await.unwrap();

@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand};
 /// Runs one task of a recommender job. `teasel run` and the operator start it; people rarely do.
 #[derive(Debug, Parser)]
 #[command(name = "teasel-worker", version)]
-pub struct Arguments {
+pub(crate) struct Arguments {
     /// The task.
     #[command(subcommand)]
     pub command: Command,
@@ -16,7 +16,7 @@ pub struct Arguments {
 
 /// The tasks.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Read an outcome from where it is durable and emit it again
     Inspect(TaskArguments),
     /// Prepare the dataset and the tenants' users
@@ -38,7 +38,7 @@ pub enum Command {
 
 /// What every task takes.
 #[derive(Clone, Debug, Args)]
-pub struct TaskArguments {
+pub(crate) struct TaskArguments {
     /// Task file (JSON)
     #[arg(long, value_name = "FILE")]
     pub task: PathBuf,
@@ -57,6 +57,9 @@ pub struct TaskArguments {
     /// File to write the last progress to, at the end
     #[arg(long, value_name = "FILE")]
     pub progress_file: Option<PathBuf>,
+    /// File to write an error in full to, which may quote values of the data: for the eyes of whoever runs this
+    #[arg(long, value_name = "FILE")]
+    pub(crate) detail_file: Option<PathBuf>,
     /// End when standard input ends, that is, with the parent
     #[arg(long)]
     pub lifeline: bool,
@@ -64,7 +67,7 @@ pub struct TaskArguments {
 
 /// What an agent takes.
 #[derive(Clone, Debug, Args)]
-pub struct TrainArguments {
+pub(crate) struct TrainArguments {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub common: TaskArguments,
@@ -75,7 +78,7 @@ pub struct TrainArguments {
 
 /// What a rank takes.
 #[derive(Clone, Debug, Args)]
-pub struct RankArguments {
+pub(crate) struct RankArguments {
     /// Task file (JSON)
     #[arg(long, value_name = "FILE")]
     pub task: PathBuf,

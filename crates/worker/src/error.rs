@@ -21,9 +21,6 @@ pub(crate) enum TaskError {
     /// Something that should be there isn't.
     #[error("{0}")]
     Missing(String),
-    /// A passing condition.
-    #[error("{0}")]
-    TryAgain(String),
     /// SIGTERM; the last step that is durable, where the task trains.
     #[error("stopped{}", .last_step.map(|step| format!(" after step {step}, which is checkpointed")).unwrap_or_default())]
     Stopped {
@@ -86,7 +83,7 @@ impl TaskError {
             TaskError::Usage(_) => ExitCode::Usage,
             TaskError::Configuration(_) => ExitCode::BadConfiguration,
             TaskError::Missing(_) => ExitCode::InputMissing,
-            TaskError::TryAgain(_) | TaskError::Scratch { .. } => ExitCode::TryAgain,
+            TaskError::Scratch { .. } => ExitCode::TryAgain,
             TaskError::Stopped { .. } => ExitCode::Stopped,
             TaskError::Storage(error) => error.exit_code(),
             TaskError::Log(error) => error.exit_code(),

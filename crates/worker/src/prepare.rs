@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use teasel_api::outcome::{ExitCode, Outcome};
+use teasel_api::resolved::Split;
 use teasel_api::task::PrepareTask;
-use teasel_data::{Options, Places, Prepared};
+use teasel_data::{DataError, Options, Places, Prepared, Report};
 
 use crate::error::TaskError;
 use crate::worker::TaskContext;
@@ -27,7 +28,23 @@ pub(crate) async fn run(task: &PrepareTask, context: &TaskContext<'_>) -> Result
         prepared = teasel_data::prepare(&task.data, &inputs, &storage, &task.tenants, &options, &counter) => prepared?,
         never = report => never,
     };
+    refuse_nobody_held_out(&task.data.split, &prepared.report)?;
     Ok(describe(&prepared, context))
+}
+
+/// Refuses data too small for its split: without validation users no epoch is the best, and without test users every
+/// metric is 0. Shares of 0 are taken at their word.
+fn refuse_nobody_held_out(split: &Split, report: &Report) -> Result<(), DataError> {
+    let (validation, test) = match split {
+        Split::StrongGeneralization { validation, test, .. } => (*validation > 0.0, *test > 0.0),
+        Split::LeaveLastOut | Split::Provided { .. } => (true, true),
+    };
+    let users = report.users;
+    match (report.validation_users, report.test_users) {
+        (0, _) if validation => Err(DataError::NobodyHeldOut { set: "validation", users }),
+        (_, 0) if test => Err(DataError::NobodyHeldOut { set: "test", users }),
+        _ => Ok(()),
+    }
 }
 
 /// Copies the counter into the progress, for ever.
@@ -50,6 +67,7 @@ fn describe(prepared: &Prepared, context: &TaskContext<'_>) -> Outcome {
         report.rows,
         if prepared.dataset_made { "" } else { ", prepared before" }
     );
+    let message = report.drops().map_or(message.clone(), |drops| format!("{message}; dropped: {drops}"));
     let mut outcome = outcome::ended(context.file, ExitCode::Done, "Prepared", message);
     outcome.dataset = Some(prepared.fingerprint.clone());
     outcome.metrics = [

@@ -2,9 +2,7 @@
 
 use teasel_api::outcome::{ExitCode, Outcome};
 use teasel_api::task::{PublishAction, PublishTask};
-use teasel_storage::output::{
-    OutputLog, PublishOutcome, PublishRequest, ReleaseOutcome, RollbackOutcome, Version,
-};
+use teasel_storage::output::{OutputLog, PublishOutcome, PublishRequest, ReleaseOutcome, RollbackOutcome, Version};
 
 use crate::error::TaskError;
 use crate::worker::TaskContext;
@@ -59,7 +57,9 @@ pub(crate) fn describe_publish(
             ("RolledBack", format!("run {run} was published before, and somebody has gone back from it"), false)
         }
         PublishOutcome::Held => ("Held", "a rollback holds; release it to publish again".into(), false),
-        PublishOutcome::Superseded { by } => ("Superseded", format!("run {} has been published since", by.run), false),
+        PublishOutcome::Superseded { by } => {
+            ("Superseded", format!("run {} has been published since", by.run), false)
+        }
         PublishOutcome::OtherOwner { owner } => {
             return Err(TaskError::Configuration(format!(
                 "the output belongs to {owner}; give this job an output of its own, or publish with --take-over"

@@ -4,16 +4,18 @@ use std::io::Read;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 /// Set once a stop was asked for; never cleared.
 #[derive(Clone, Debug, Default)]
-pub struct StopRequest(Arc<AtomicBool>);
+pub(crate) struct StopRequest(Arc<AtomicBool>);
 
 impl StopRequest {
     /// A request that SIGTERM makes. SIGINT is ignored: a terminal sends it to the whole foreground group, and
     /// it is for the parent to decide what an interrupt means.
-    pub fn on_sigterm() -> std::io::Result<Self> {
+    pub(crate) fn on_sigterm() -> std::io::Result<Self> {
         let request = StopRequest::default();
         signal_hook::flag::register(SIGTERM, Arc::clone(&request.0))?;
         signal_hook::flag::register(SIGINT, Arc::new(AtomicBool::new(false)))?;
@@ -21,14 +23,14 @@ impl StopRequest {
     }
 
     /// Returns once a stop is asked for.
-    pub async fn made(&self) {
+    pub(crate) async fn made(&self) {
         while !self.is_made() {
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;
         }
     }
 
     /// Whether a stop was asked for.
-    pub fn is_made(&self) -> bool {
+    pub(crate) fn is_made(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 }
@@ -37,11 +39,12 @@ impl StopRequest {
 ///
 /// The parent holds the other end of the pipe, so no worker outlives a parent that was killed. (The kernel's parent
 /// death signal follows the spawning *thread*, not the process.)
-pub fn end_with_parent() {
+pub(crate) fn end_with_parent() {
     std::thread::spawn(|| {
         let mut buffer = [0; 64];
         let mut input = std::io::stdin().lock();
         while !matches!(input.read(&mut buffer), Ok(0) | Err(_)) {}
-        std::process::exit(teasel_api::outcome::ExitCode::TryAgain as i32);
+        // Not by `exit`: that takes libtorch's threads their statics away while they run, and may hang.
+        let _ = kill(Pid::this(), Signal::SIGKILL);
     });
 }

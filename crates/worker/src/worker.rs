@@ -29,7 +29,15 @@ pub(crate) struct TaskContext<'a> {
 /// Only where there is no task to speak of: an unreadable task file, no signal handlers. A task's own errors are its
 /// outcome.
 pub fn main() -> anyhow::Result<ExitCode> {
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            error.print().context("can't print")?;
+            // Help and version end well; clap's own code for the rest is 2.
+            let usage = teasel_api::outcome::ExitCode::Usage as u8;
+            return Ok(if error.use_stderr() { ExitCode::from(usage) } else { ExitCode::SUCCESS });
+        }
+    };
     tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::try_from_env("TEASEL_LOG").unwrap_or_else(|_| EnvFilter::new("info")))
         .with_writer(std::io::stderr)
@@ -77,8 +85,17 @@ pub fn main() -> anyhow::Result<ExitCode> {
             tracing::debug!("no progress written to {}: {error}", path.display());
         }
     }
-    let ended = result.unwrap_or_else(|error| error.outcome(&file));
-    Ok(end(&ended, &common.outcome))
+    let ended = result.unwrap_or_else(|error| {
+        if let (TaskError::Data(error), Some(path)) = (&error, &common.detail_file) {
+            // The outcome says the same without the value.
+            let _ = std::fs::write(path, error.to_string());
+        }
+        error.outcome(&file)
+    });
+    let code = end(&ended, &common.outcome);
+    // A stop doesn't wait for work on threads that can't be cancelled.
+    runtime.shutdown_background();
+    Ok(code)
 }
 
 async fn run(task: &Task, context: &TaskContext<'_>) -> Result<Outcome, TaskError> {

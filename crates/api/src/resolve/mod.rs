@@ -73,9 +73,11 @@ fn resolve_spec(
 }
 
 fn publish(spec: Option<&PublishSpec>) -> resolved::PublishMode {
-    match spec.and_then(|publish| publish.mode) {
-        Some(PublishMode::Manual) => resolved::PublishMode::Manual,
-        Some(PublishMode::Automatic) | None => resolved::PublishMode::Automatic,
+    match spec {
+        Some(PublishSpec { mode: Some(PublishMode::Manual), approved }) if *approved != Some(true) => {
+            resolved::PublishMode::Manual
+        }
+        _ => resolved::PublishMode::Automatic,
     }
 }
 

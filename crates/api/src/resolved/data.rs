@@ -135,6 +135,7 @@ pub struct MinimumInteractions {
 /// Who is held out for validation and test.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, tag = "type")]
+#[allow(clippy::large_enum_variant)]
 pub enum Split {
     /// Whole users are held out; part of each one's items is hidden (Liang et al., 2018).
     #[serde(rename_all = "camelCase")]

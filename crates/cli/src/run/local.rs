@@ -1,7 +1,7 @@
 //! This machine: its workers, their files, and the lock that keeps two runs of a job apart.
 
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::Path;
 
 use sha2::{Digest, Sha256};
 use teasel_api::outcome::{ExitCode, Outcome};
@@ -20,7 +20,7 @@ const LOG_LINES: usize = 15;
 
 /// Runs workers on this machine.
 pub(crate) struct Local {
-    scratch: Option<tempfile::TempDir>,
+    scratch: tempfile::TempDir,
     interrupt: Interrupt,
     incarnation: String,
     /// The job file, for saying how to go on.
@@ -29,11 +29,11 @@ pub(crate) struct Local {
 
 impl Local {
     /// No workers yet. `job` is how the command line names the job.
-    pub(crate) fn new(job: &str) -> Result<Self, Failure> {
+    pub(crate) fn new(job: &str, interrupt: Interrupt) -> Result<Self, Failure> {
         let scratch = tempfile::Builder::new().prefix("teasel-").tempdir();
         Ok(Local {
-            scratch: Some(scratch.map_err(|error| Failure::local("can't create a folder for workers", error))?),
-            interrupt: Interrupt::listen()?,
+            scratch: scratch.map_err(|error| Failure::local("can't create a folder for workers", error))?,
+            interrupt,
             incarnation: uuid::Uuid::new_v4().simple().to_string(),
             job: job.to_owned(),
         })
@@ -42,6 +42,11 @@ impl Local {
     /// Number of cores that this process may use.
     pub(crate) fn cores() -> u32 {
         std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32)
+    }
+
+    /// Folder for the workers' files, removed in the end unless something failed.
+    pub(crate) fn scratch(&self) -> &Path {
+        self.scratch.path()
     }
 
     /// A task file for this life of the job.
@@ -69,8 +74,10 @@ impl Local {
             .iter()
             .map(|index| Spec { file, index: *index, rendezvous: rendezvous.map(str::to_owned), environment })
             .collect();
-        let scratch = self.scratch.as_ref().map(|folder| folder.path().to_owned()).unwrap_or_default();
-        let ended = run_all(&specs, &scratch, &mut self.interrupt, poll).await?;
+        self.interrupt.set_workers_run(true);
+        let ended = run_all(&specs, self.scratch.path(), &mut self.interrupt, poll).await;
+        self.interrupt.set_workers_run(false);
+        let ended = ended?;
         if let Some(signal) = self.interrupt.signal() {
             return Err(self.interrupted(signal, &ended));
         }
@@ -95,13 +102,12 @@ impl Local {
     /// The failure that an outcome stands for. The workers' files are kept for whoever looks into it.
     pub(crate) fn failed(&mut self, outcome: &Outcome) -> Failure {
         let mut message = format!("{}: {}", outcome.reason, outcome.message);
-        if let Some(scratch) = self.scratch.take() {
-            let folder: PathBuf = scratch.keep();
-            if matches!(outcome.exit_code, ExitCode::Bug | ExitCode::TryAgain) {
-                message.push_str(&tails(&folder));
-            }
-            message.push_str(&format!("\nthe workers' logs are in {}", folder.display()));
+        self.scratch.disable_cleanup(true);
+        let folder = self.scratch.path();
+        if matches!(outcome.exit_code, ExitCode::Bug | ExitCode::TryAgain) {
+            message.push_str(&tails(folder));
         }
+        message.push_str(&format!("\nthe workers' logs are in {}", folder.display()));
         Failure::new(outcome.exit_code, message)
     }
 
@@ -111,12 +117,18 @@ impl Local {
             Some(step) => format!("interrupted; a checkpoint of step {step} is kept"),
             None => "interrupted; what was finished is kept".to_owned(),
         };
-        Failure::Interrupted { signal, message: format!("{kept}. Go on with: teasel run {}", self.job) }
+        let outcomes = ended.iter().map(|ended| &ended.outcome);
+        let expected = [ExitCode::Done, ExitCode::Stopped, ExitCode::PeerLost];
+        let failures: String = outcomes
+            .filter(|outcome| !expected.contains(&outcome.exit_code))
+            .map(|outcome| format!("\n{}: {}", outcome.reason, outcome.message))
+            .collect();
+        Failure::Interrupted { signal, message: format!("{kept}. Go on with: teasel run {}{failures}", self.job) }
     }
 }
 
 /// The ends of the workers' logs.
-fn tails(folder: &std::path::Path) -> String {
+fn tails(folder: &Path) -> String {
     let mut text = String::new();
     let workers = std::fs::read_dir(folder).into_iter().flatten().flatten();
     for worker in workers {
@@ -132,7 +144,7 @@ fn tails(folder: &std::path::Path) -> String {
 /// Takes the lock of a job's storage on this machine; it is released when what is returned is dropped.
 pub(super) fn lock(job: &Job) -> Result<File, Failure> {
     let name = hex::encode(Sha256::digest(format!("{}\n{}", job.storage.uri, job.name)));
-    let folder = std::env::temp_dir().join("teasel-locks");
+    let folder = std::env::temp_dir().join(format!("teasel-locks-{}", nix::unistd::getuid()));
     let failed = |error| Failure::local("can't take the job's lock", error);
     std::fs::create_dir_all(&folder).map_err(failed)?;
     let path = folder.join(&name[..16]);

@@ -9,7 +9,7 @@ mod run_id;
 mod stages;
 mod summary;
 
-use teasel_api::outcome::ExitCode;
+use teasel_api::outcome::{ExitCode, GATE_NOT_MET};
 use teasel_api::task::Ownership;
 
 use crate::arguments::RunArguments;
@@ -20,17 +20,29 @@ use crate::secrets::Secrets;
 use local::Local;
 use stages::Stages;
 
+pub(crate) use interrupt::Interrupt;
 pub(crate) use local::Local as LocalWorkers;
-pub(crate) use stages::publish as publish_tenant;
+pub(crate) use stages::{publish as publish_tenant, scored_hash};
 
 /// Runs a job.
 pub(crate) async fn run(arguments: &RunArguments) -> Result<(), Failure> {
+    let interrupt = Interrupt::listen()?;
+    tokio::select! {
+        result = run_stages(arguments, interrupt.clone()) => result,
+        signal = interrupt.without_workers() => Err(Failure::Interrupted {
+            signal,
+            message: format!("interrupted. Go on with: teasel run {}", arguments.job.display()),
+        }),
+    }
+}
+
+async fn run_stages(arguments: &RunArguments, interrupt: Interrupt) -> Result<(), Failure> {
     let job = job_file::load(&arguments.job)?;
     let secrets = Secrets::read(&arguments.secrets.files)?;
     secrets.check(&job)?;
     let storage = open(&job.storage, "storage", &secrets)?;
     let _lock = local::lock(&job)?;
-    let mut local = Local::new(&arguments.job.display().to_string())?;
+    let mut local = Local::new(&arguments.job.display().to_string(), interrupt)?;
 
     let prepared = stages::prepare(&mut local, &job, &secrets).await?;
     let dataset =
@@ -46,7 +58,10 @@ pub(crate) async fn run(arguments: &RunArguments) -> Result<(), Failure> {
         Stages { local, job: &job, storage, secrets: &secrets, run, ownership, dataset, worked: false };
     stages.train().await?;
     let evaluated = stages.evaluate().await?;
-    if evaluated.reason == "GateNotMet" {
+    if evaluated.reason == GATE_NOT_MET {
+        if arguments.json {
+            println!("{}", summary::to_json(&stages.run, &evaluated.metrics, &[])?);
+        }
         return Err(Failure::GateNotMet(format!(
             "run {}: a gate isn't met, nothing is published: {}",
             stages.run, evaluated.message
@@ -64,7 +79,7 @@ pub(crate) async fn run(arguments: &RunArguments) -> Result<(), Failure> {
         tenants: &tenants,
     };
     if arguments.json {
-        println!("{}", result.to_json()?);
+        println!("{}", summary::to_json(&stages.run, &evaluated.metrics, &tenants)?);
     } else {
         println!("{}", result.to_table());
     }

@@ -90,6 +90,8 @@ impl Worker {
             .arg(folder.join("address"))
             .arg("--progress-file")
             .arg(folder.join("progress.json"))
+            .arg("--detail-file")
+            .arg(folder.join("detail"))
             .envs(spec.environment)
             .env("TORCH_CPP_LOG_LEVEL", "ERROR")
             .stdin(Stdio::piped())
@@ -114,7 +116,11 @@ impl Worker {
         let written = std::fs::read(self.folder.join("outcome.json"))
             .ok()
             .and_then(|bytes| serde_json::from_slice::<Outcome>(&bytes).ok());
-        let outcome = written.unwrap_or_else(|| silent(file, &self.name, status, self.is_echo));
+        let mut outcome = written.unwrap_or_else(|| silent(file, &self.name, status, self.is_echo));
+        // What the outcome must not say since it may end in a cluster's events, the person at this machine may read.
+        if let Ok(detail) = std::fs::read_to_string(self.folder.join("detail")) {
+            outcome.message = detail;
+        }
         Ended { outcome }
     }
 }
@@ -175,7 +181,9 @@ pub(super) async fn run_all(
 
 /// The outcome of a worker that wrote none.
 fn silent(file: &TaskFile, name: &str, status: ExitStatus, is_echo: bool) -> Outcome {
-    let code = status.code().and_then(ExitCode::from_code).filter(|code| *code != ExitCode::Done);
+    // A code of its own that isn't ours is a panic's.
+    let code = status.code().map(|code| ExitCode::from_code(code).filter(|code| *code != ExitCode::Done));
+    let code = code.map(|known| known.unwrap_or(ExitCode::Bug));
     let (code, reason, message) = if is_echo {
         (ExitCode::PeerLost, "PeerLost", format!("worker {name} was stopped since another one had failed"))
     } else {

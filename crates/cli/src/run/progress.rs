@@ -40,7 +40,7 @@ pub(super) struct Epoch {
 }
 
 /// Looks at a running worker now and then.
-pub(super) trait Poll {
+pub(crate) trait Poll {
     /// Looks at the worker whose files lie in `folder`.
     fn poll<'a>(&'a mut self, folder: &'a Path) -> std::pin::Pin<Box<dyn Future<Output = ()> + 'a>>;
     /// Takes the last progress of the worker, which has ended.

@@ -10,7 +10,7 @@ use crate::failure::Failure;
 ///
 /// Checkpoint intervals and the like are part of `training`; to change them starts a new run, as in a cluster.
 pub(super) fn base_of(job: &Job, dataset: &str) -> String {
-    let made_from = (&job.name, &job.data, &job.model, &job.training, dataset);
+    let made_from = (&job.namespace, &job.name, &job.data, &job.model, &job.training, dataset);
     let json = serde_json::to_vec(&made_from).unwrap_or_default();
     hex::encode(Sha256::digest(json))[..10].to_owned()
 }

@@ -10,9 +10,9 @@ use teasel_api::task::{
     CollectTask, EvaluateTask, InspectTask, Ownership, PrepareTask, PublishAction, PublishTask, ScoreTask, Task,
     TaskKind, TenantSelector, TrainTask,
 };
-use teasel_storage::Store;
 use teasel_storage::output::OutputLog;
 use teasel_storage::run_log::RunLog;
+use teasel_storage::{RunRecord, Store};
 
 use super::attempts::{Next, cause, decide};
 use super::local::Local;
@@ -48,7 +48,7 @@ pub(super) async fn prepare(local: &mut Local, job: &Job, secrets: &Secrets) -> 
             .map(|tenant| TenantSelector { name: tenant.name.clone(), value: tenant.value.clone() })
             .collect(),
         memory_bytes: PREPARE_MEMORY,
-        scratch: None,
+        scratch: Some(local.scratch().display().to_string()),
     };
     let mut display = Display::new("prepare");
     let outcome = local.task(Task::Prepare(task), 1, &secrets.environment(job_places(job)), &mut display).await?;
@@ -142,21 +142,23 @@ impl Stages<'_> {
         Ok(outcome)
     }
 
-    /// The newest run but this one that any tenant's output has published for this owner.
+    /// The newest run but this one that stands published for any tenant of this owner, and whose model is there.
     async fn published_before(&self) -> Result<Option<String>, Failure> {
-        let mut newest: Option<(i64, String)> = None;
+        let mut standing = Vec::new();
         for tenant in &self.job.scoring.tenants {
             let log = OutputLog::open(&open(&tenant.output, "output", self.secrets)?).await?;
-            for (version, ownership) in log.state().versions() {
-                let counts = version.run != self.run
-                    && ownership.owner == self.ownership.owner
-                    && ownership.sequence <= self.ownership.sequence;
-                if counts && newest.as_ref().is_none_or(|(sequence, _)| ownership.sequence > *sequence) {
-                    newest = Some((ownership.sequence, version.run.clone()));
-                }
+            let before = log.state().standing_before(&self.run).filter(|(_, ownership)| {
+                ownership.owner == self.ownership.owner && ownership.sequence <= self.ownership.sequence
+            });
+            standing.extend(before.map(|(version, ownership)| (ownership.sequence, version.run.clone())));
+        }
+        standing.sort();
+        for (_, run) in standing.into_iter().rev() {
+            if self.storage.head(&format!("models/{run}/manifest.json")).await?.is_some() {
+                return Ok(Some(run));
             }
         }
-        Ok(newest.map(|(_, run)| run))
+        Ok(None)
     }
 
     /// Scores every tenant, shard by shard, and publishes where that is automatic.
@@ -182,18 +184,12 @@ impl Stages<'_> {
 
     async fn score_tenant(&mut self, tenant: &Tenant) -> Result<TenantResult, Failure> {
         let scoring = &self.job.scoring;
-        let task = ScoreTask {
-            run: self.run.clone(),
-            ownership: self.ownership.clone(),
-            dataset: self.dataset.clone(),
-            tenant: tenant.clone(),
-            shards: scoring.shards,
-            publish: self.job.publish == PublishMode::Automatic,
-            take_over: false,
-        };
+        let task = score_task(self.job, tenant, &self.run, &self.ownership, &self.dataset);
         let environment = self.secrets.environment(tenant_places(tenant));
-        if let Some(found) = self.inspect(&task, &environment).await? {
-            return Ok(result(tenant, &found));
+        // `Scored` alone means that the pointer can be moved and isn't yet.
+        let found = inspect_score(&mut self.local, &task, &environment).await?;
+        if let Some(settled) = found.filter(|outcome| outcome.reason != "Scored") {
+            return Ok(result(tenant, &settled));
         }
         self.worked = true;
         let mut display = Display::new(format!("score {}", tenant.name));
@@ -215,20 +211,11 @@ impl Stages<'_> {
         Ok(result(tenant, &last))
     }
 
-    /// The outcome of a tenant's scoring where it is whole, and published if that is asked for.
-    async fn inspect(&mut self, task: &ScoreTask, environment: &Environment) -> Result<Option<Outcome>, Failure> {
-        let inspect = Task::Inspect(InspectTask::Score { score: task.clone() });
-        let file = self.local.task_file(inspect, 1, 1);
-        let outcomes = self.local.attempt(&file, &[0], None, environment, &mut Silent).await?;
-        // `Scored` alone means that the pointer can be moved and isn't yet.
-        let settled = |outcome: &Outcome| outcome.exit_code == ExitCode::Done && outcome.reason != "Scored";
-        Ok(outcomes.into_iter().next().filter(settled))
-    }
-
     /// Collects former runs and finishes this one.
     pub(super) async fn collect(&mut self) -> Result<(), Failure> {
         let log = self.log().await?;
         if log.state().outcome_of(TaskKind::Collect, "").is_none() {
+            self.worked = true;
             let mut keep = BTreeSet::from([self.run.clone()]);
             for tenant in &self.job.scoring.tenants {
                 let log = OutputLog::open(&open(&tenant.output, "output", self.secrets)?).await?;
@@ -246,6 +233,47 @@ impl Stages<'_> {
         }
         Ok(())
     }
+}
+
+/// The task that scores a tenant by a run's model.
+fn score_task(job: &Job, tenant: &Tenant, run: &str, ownership: &Ownership, dataset: &str) -> ScoreTask {
+    ScoreTask {
+        run: run.to_owned(),
+        ownership: ownership.clone(),
+        dataset: dataset.to_owned(),
+        tenant: tenant.clone(),
+        shards: job.scoring.shards,
+        publish: job.publish == PublishMode::Automatic,
+        take_over: false,
+        history: job.history.clone(),
+    }
+}
+
+/// The outcome of a tenant's scoring, `None` where it isn't whole.
+async fn inspect_score(
+    local: &mut Local,
+    task: &ScoreTask,
+    environment: &Environment,
+) -> Result<Option<Outcome>, Failure> {
+    let inspect = Task::Inspect(InspectTask::Score { score: task.clone() });
+    let file = local.task_file(inspect, 1, 1);
+    let outcomes = local.attempt(&file, &[0], None, environment, &mut Silent).await?;
+    Ok(outcomes.into_iter().next().filter(|outcome| outcome.exit_code == ExitCode::Done))
+}
+
+/// Hash of the lists that the job's settings give a tenant by the run of `record`, `None` where they aren't whole.
+pub(crate) async fn scored_hash(
+    local: &mut Local,
+    job: &Job,
+    record: &RunRecord,
+    tenant: &Tenant,
+    secrets: &Secrets,
+) -> Result<Option<String>, Failure> {
+    // Whether to publish is what is being decided.
+    let asked = score_task(job, tenant, &record.run, &record.ownership, &record.dataset);
+    let task = ScoreTask { publish: false, take_over: true, ..asked };
+    let found = inspect_score(local, &task, &secrets.environment(tenant_places(tenant))).await?;
+    Ok(found.and_then(|outcome| outcome.score_hash))
 }
 
 /// Moves one tenant's pointer.

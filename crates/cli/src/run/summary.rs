@@ -11,7 +11,21 @@ use teasel_api::outcome::{ExitCode, Outcome};
 use super::stages::TenantResult;
 use crate::failure::Failure;
 
-/// The result of a run.
+/// The JSON document of a run; `tenants` is empty where a gate keeps it from being published.
+pub(super) fn to_json(
+    run: &str,
+    metrics: &BTreeMap<String, f64>,
+    tenants: &[TenantResult],
+) -> Result<String, Failure> {
+    let tenants: Vec<_> = tenants
+        .iter()
+        .map(|tenant| json!({"name": tenant.name, "users": tenant.users, "uri": tenant.uri}))
+        .collect();
+    let document = json!({"run": run, "metrics": metrics, "tenants": tenants});
+    serde_json::to_string_pretty(&document).map_err(|error| Failure::new(ExitCode::Bug, error.to_string()))
+}
+
+/// The result of a run, for the table.
 pub(super) struct Summary<'a> {
     pub(super) run: &'a str,
     pub(super) worked: bool,
@@ -22,17 +36,6 @@ pub(super) struct Summary<'a> {
 }
 
 impl Summary<'_> {
-    /// The JSON document.
-    pub(super) fn to_json(&self) -> Result<String, Failure> {
-        let tenants: Vec<_> = self
-            .tenants
-            .iter()
-            .map(|tenant| json!({"name": tenant.name, "users": tenant.users, "uri": tenant.uri}))
-            .collect();
-        let document = json!({"run": self.run, "metrics": self.metrics, "tenants": tenants});
-        serde_json::to_string_pretty(&document).map_err(|error| Failure::new(ExitCode::Bug, error.to_string()))
-    }
-
     /// The table.
     pub(super) fn to_table(&self) -> String {
         let mut table = Table::new();

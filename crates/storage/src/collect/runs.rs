@@ -5,7 +5,7 @@ use teasel_api::task::{CollectTask, Ownership, TaskKind};
 
 use super::DAY;
 use crate::manifest::RETIRED;
-use crate::run_log::{Claim, LogError, RunLog};
+use crate::run_log::{Claim, LogError, RunLog, RunState};
 use crate::{RunRecord, StorageError, Store};
 
 /// What collection needs to know of a `run.json`, which another release may have written.
@@ -68,13 +68,24 @@ fn superfluous(runs: &[Summary], task: &CollectTask, now: i64) -> Vec<String> {
         .collect()
 }
 
-/// Deletes a run; `false` where an attempt of it turned out to be alive.
+/// Whether nothing is left to do for a run: it was published, or a gate kept it from that.
+fn has_ended(state: &RunState) -> bool {
+    let evaluated = state.newest_outcome_of(TaskKind::Evaluate);
+    state.outcome_of(TaskKind::Collect, "").is_some()
+        || evaluated.is_some_and(|outcome| outcome.reason == teasel_api::outcome::GATE_NOT_MET)
+}
+
+/// Deletes a run; `false` where it has not ended, or an attempt of it turned out to be alive.
 ///
 /// The marker says that the run goes, then a claim shuts its attempts out, then the files go, `run.json` last, so that
 /// the next collection finds what is left if this one dies. The marker stays: the run's names are never used again.
 async fn delete(storage: &Store, run: &str, own: &Claim) -> Result<bool, LogError> {
     let folder = storage.sub(&RunRecord::folder(run));
     let log = RunLog::open(storage, run).await?;
+    // One that is retired already may have lost part of its log to a collector that died.
+    if !has_ended(log.state()) && !RunRecord::was_collected(storage, run).await? {
+        return Ok(false);
+    }
     let claim = Claim {
         task: TaskKind::Collect,
         attempt: log.state().next_attempt(),

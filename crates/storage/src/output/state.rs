@@ -12,6 +12,10 @@ pub struct OutputState {
     length: u64,
     current: Option<(u64, Version)>,
     held: bool,
+    /// Index of the last rollback.
+    rolled_back: Option<u64>,
+    /// What was published, in order, without what a rollback has left.
+    standing: Vec<(Version, Ownership)>,
     published: Vec<(u64, Version, Ownership)>,
     removed: BTreeSet<Version>,
 }
@@ -89,10 +93,15 @@ impl OutputState {
         match &entry.event {
             OutputEvent::Published { version, ownership } => {
                 self.published.push((index, version.clone(), ownership.clone()));
+                self.standing.push((version.clone(), ownership.clone()));
+                self.removed.remove(version);
                 self.current = Some((index, version.clone()));
             }
             OutputEvent::RolledBack { to, hold } => {
                 self.held |= hold;
+                self.rolled_back = Some(index);
+                let place = self.standing.iter().rposition(|(version, _)| version == to);
+                self.standing.truncate(place.map_or(0, |place| place + 1));
                 self.current = Some((index, to.clone()));
             }
             OutputEvent::Released => self.held = false,
@@ -122,6 +131,12 @@ impl OutputState {
         self.published.last().map(|(_, _, ownership)| ownership.owner.as_str())
     }
 
+    /// The newest run but `run` that was published and that no rollback has left, if it is there still.
+    pub fn standing_before(&self, run: &str) -> Option<(&Version, &Ownership)> {
+        let others = self.standing.iter().rev().filter(|(version, _)| version.run != run);
+        others.map(|(version, ownership)| (version, ownership)).find(|(version, _)| !self.removed.contains(version))
+    }
+
     /// Lists that were published and not removed, in the order of their first publishing.
     pub fn versions(&self) -> impl Iterator<Item = (&Version, &Ownership)> {
         let mut seen = BTreeSet::new();
@@ -146,9 +161,15 @@ impl OutputState {
     /// there is no such order between two settings; there, whoever began before the other's publish is the older.
     pub fn decide_publish(&self, request: &PublishRequest, basis: u64) -> Option<PublishOutcome> {
         let PublishRequest { version, ownership, take_over } = request;
-        if self.published.iter().any(|(_, published, _)| published == version) {
-            let current = self.current().is_some_and(|(_, current)| current == version);
-            return Some(PublishOutcome::AlreadyPublished { current });
+        if self.current().is_some_and(|(_, current)| current == version) {
+            return Some(PublishOutcome::AlreadyPublished { current: true });
+        }
+        // What was published before and replaced by other settings of its run may come again. What somebody went back
+        // from, or what was replaced while the publisher worked, may not.
+        let former = self.published.iter().rev().find(|(_, published, _)| published == version);
+        if former.is_some_and(|(index, _, _)| *index >= basis || self.rolled_back.is_some_and(|back| back > *index))
+        {
+            return Some(PublishOutcome::AlreadyPublished { current: false });
         }
         if let Some(owner) = self.owner().filter(|owner| *owner != ownership.owner && !take_over) {
             return Some(PublishOutcome::OtherOwner { owner: owner.to_owned() });
@@ -243,6 +264,13 @@ mod tests {
         &[published("a", "me", 1), published("b", "me", 2), rolled_back("a", false)], "b", "me", 2,
         Some(PublishOutcome::AlreadyPublished { current: false })
     )]
+    #[case::former_settings_of_the_same_run(
+        &[published("a/h1", "me", 1), published("a/h2", "me", 1)], "a/h1", "me", 1, None
+    )]
+    #[case::former_settings_that_somebody_went_back_from(
+        &[published("a/h1", "me", 1), published("a/h2", "me", 1), rolled_back("a/h1", false)], "a/h2", "me", 1,
+        Some(PublishOutcome::AlreadyPublished { current: false })
+    )]
     #[case::a_late_older_run(
         &[published("b", "me", 2)], "a", "me", 1, Some(PublishOutcome::Superseded { by: version("b") })
     )]
@@ -296,6 +324,17 @@ mod tests {
         let state = state(&[published("a/h2", "me", 1)]);
         assert_eq!(state.decide_publish(&request, 0), Some(PublishOutcome::Superseded { by: version("a/h2") }));
         assert_eq!(state.decide_publish(&request, 1), None);
+    }
+
+    #[test]
+    fn what_a_rollback_has_left_does_not_stand() {
+        let run =
+            |state: &OutputState, but: &str| state.standing_before(but).map(|(version, _)| version.run.clone());
+        let events = [published("a", "me", 1), published("b", "me", 2), rolled_back("a", false)];
+        assert_eq!(run(&state(&events[..2]), "c").as_deref(), Some("b"));
+        assert_eq!(run(&state(&events[..2]), "b").as_deref(), Some("a"));
+        assert_eq!(run(&state(&events), "c").as_deref(), Some("a"));
+        assert_eq!(run(&state(&events), "a"), None);
     }
 
     #[rstest]

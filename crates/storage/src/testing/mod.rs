@@ -19,5 +19,5 @@ use crate::Store;
 /// Never: the URL is a constant.
 pub fn store_over(inner: Arc<dyn ObjectStore>) -> Store {
     let root = url::Url::parse("memory:///").unwrap_or_else(|_| unreachable!("a constant URL"));
-    Store::from_parts(inner, root, Path::default())
+    Store::from_parts(inner, root, Path::default()).without_pauses()
 }

@@ -6,7 +6,7 @@ use teasel_data::{Csr, HeldOut};
 use teasel_model::metrics::Metric;
 use teasel_storage::Store;
 
-use super::measure::measure;
+use super::measure::measure_all;
 use crate::error::TaskError;
 use crate::model_store;
 
@@ -46,7 +46,7 @@ pub(super) async fn measure_other(
         held_out: translate(&test.held_out, &targets, None),
     };
     let mut scorer = other.vae.scorer(None)?;
-    let values = measure(&mut scorer, &translated, 0..translated.keys.len(), &[metric])?;
+    let values = measure_all(&mut scorer, &translated, &[metric]).await?;
     Ok(values.into_iter().next().unwrap_or_default())
 }
 

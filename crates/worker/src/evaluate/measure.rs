@@ -70,6 +70,22 @@ pub(crate) fn measure(
     Ok(values)
 }
 
+/// Values of each metric for all users of `held_out`. A stop is seen between batches.
+pub(crate) async fn measure_all(
+    scorer: &mut Scorer,
+    held_out: &HeldOut,
+    metrics: &[Metric],
+) -> Result<Vec<Vec<f64>>, TaskError> {
+    let users = held_out.keys.len();
+    let mut all = vec![Vec::with_capacity(users); metrics.len()];
+    for start in (0..users).step_by(BATCH_USERS) {
+        let batch = measure(scorer, held_out, start..(start + BATCH_USERS).min(users), metrics)?;
+        all.iter_mut().zip(batch).for_each(|(all, values)| all.extend(values));
+        tokio::task::yield_now().await;
+    }
+    Ok(all)
+}
+
 /// Parses metric names, which validation has checked.
 pub(crate) fn parse(names: impl IntoIterator<Item = impl AsRef<str>>) -> Result<Vec<Metric>, TaskError> {
     let mut metrics: Vec<Metric> = Vec::new();

@@ -1,27 +1,28 @@
 //! The `evaluate` task: test metrics, gates, and the model for scoring.
 
+mod best;
 mod compare;
 mod gates;
 pub(crate) mod measure;
 
 use std::collections::BTreeMap;
 
-use bytes::Bytes;
 use serde::Serialize;
-use teasel_api::outcome::{ExitCode, Outcome};
+use teasel_api::outcome::{ExitCode, GATE_NOT_MET, Outcome};
 use teasel_api::resolved::{Bound, Gate};
 use teasel_api::task::{EvaluateTask, TaskKind};
 use teasel_data::{Dataset, HeldOut, HeldOutSet};
 use teasel_model::metrics::{Metric, mean};
 use teasel_model::{Config, FacetVae};
 use teasel_storage::run_log::{Claimed, Event, RunLog};
-use teasel_storage::{RunRecord, Store, checkpoint};
+use teasel_storage::{RunRecord, Store};
 
 use crate::error::TaskError;
 use crate::model_store::{self, NewModel};
-use crate::train::{BEST_FILE, EpochRecord, Position, STATE_FILE, claim_of};
+use crate::train::{EpochRecord, claim_of};
 use crate::worker::TaskContext;
 use crate::{outcome, places};
+use best::best_model;
 use gates::{GateResult, Measured};
 
 /// `metrics.json`.
@@ -54,7 +55,9 @@ pub(crate) async fn run(task: &EvaluateTask, context: &TaskContext<'_>) -> Resul
     };
     tch::set_num_threads(context.file.threads_per_process.max(1) as i32);
 
-    let (position, parameters) = best_model(writer.log()).await?;
+    let best = best_model(writer.log()).await?;
+    best.notice.iter().for_each(|notice| tracing::warn!("{notice}"));
+    let (position, parameters) = (best.position, best.parameters);
     let dataset = Dataset::open(&storage, &record.dataset).await?;
     let catalogue = dataset.catalogue().await?;
     let test = dataset.held_out(HeldOutSet::Test).await?;
@@ -66,7 +69,7 @@ pub(crate) async fn run(task: &EvaluateTask, context: &TaskContext<'_>) -> Resul
     let metrics = measure::parse(
         measure::STANDARD_METRICS.iter().copied().chain(task.gates.iter().map(|gate| gate.metric.as_str())),
     )?;
-    let values = measure::measure(&mut vae.scorer(None)?, &test, 0..test.keys.len(), &metrics)?;
+    let values = measure::measure_all(&mut vae.scorer(None)?, &test, &metrics).await?;
     let means: BTreeMap<_, _> =
         metrics.iter().zip(&values).map(|(metric, values)| (metric.to_string(), mean(values))).collect();
     let mut gates = Vec::with_capacity(task.gates.len());
@@ -98,25 +101,13 @@ pub(crate) async fn run(task: &EvaluateTask, context: &TaskContext<'_>) -> Resul
     let path = format!("report/{}/metrics.json", teasel_storage::nonce());
     let report = writer.log().folder().put_described(&path, report.into()).await?;
 
-    let ended = describe(context, means, &gates, position.global_step);
+    let mut ended = describe(context, means, &gates, position.global_step);
+    best.notice.iter().for_each(|notice| ended.message.push_str(&format!("; {notice}")));
     writer.append(Event::Modelled { manifest }).await?;
-    writer.append(Event::Evaluated { report: vec![report], subject: task.subject(), outcome: ended.clone() }).await?;
+    writer
+        .append(Event::Evaluated { report: vec![report], subject: task.subject(), outcome: ended.clone() })
+        .await?;
     Ok(ended)
-}
-
-/// The training's end and the parameters of its best epoch.
-async fn best_model(log: &RunLog) -> Result<(Position, Bytes), TaskError> {
-    let best = log.state().best().ok_or_else(|| TaskError::Missing("the run has no best checkpoint".into()))?;
-    let mut loaded = checkpoint::load(log, best).await?;
-    let parameters = loaded.files.remove(BEST_FILE);
-    let parameters =
-        parameters.ok_or_else(|| TaskError::bug(format!("the checkpoint of entry {best} holds no {BEST_FILE}")))?;
-    // The newest checkpoint knows the whole history, the best one only up to its own step.
-    let newest = checkpoint::load_newest(log).await?.unwrap_or(loaded);
-    let state = newest.files.get(STATE_FILE).cloned().unwrap_or_default();
-    let position =
-        serde_json::from_slice(&state).map_err(|error| TaskError::bug(format!("{STATE_FILE}: {error}")))?;
-    Ok((position, parameters))
 }
 
 fn position_of(metrics: &[Metric], gate: &Gate) -> Result<usize, TaskError> {
@@ -154,7 +145,7 @@ fn describe(
 ) -> Outcome {
     let failed: Vec<_> = gates.iter().filter(|gate| !gate.passed).collect();
     let (reason, shown) =
-        if failed.is_empty() { ("Evaluated", gates.iter().collect::<Vec<_>>()) } else { ("GateNotMet", failed) };
+        if failed.is_empty() { ("Evaluated", gates.iter().collect::<Vec<_>>()) } else { (GATE_NOT_MET, failed) };
     let message = shown.iter().map(|gate| gate.message.as_str()).collect::<Vec<_>>().join("; ");
     let message = if message.is_empty() { "no gates to meet".to_owned() } else { message };
     let mut ended = outcome::ended(context.file, ExitCode::Done, reason, message);

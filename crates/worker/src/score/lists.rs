@@ -63,10 +63,7 @@ impl ListsWriter {
                 entry("teasel.model", model),
                 entry("teasel.schema", LISTS_SCHEMA),
             ]))
-            .set_sorting_columns(Some(vec![
-                ascending(0),
-                ascending(1),
-            ]))
+            .set_sorting_columns(Some(vec![ascending(0), ascending(1)]))
             .build();
         let file = File::create(path).map_err(|source| TaskError::scratch("create a file of lists", source))?;
         Ok(ListsWriter {

@@ -55,7 +55,9 @@ pub(crate) async fn run(task: &ScoreTask, context: &TaskContext<'_>) -> Result<O
             let (reason, message, published) = if task.publish {
                 let ownership = task.ownership.clone();
                 let request = PublishRequest { version, ownership, take_over: task.take_over };
-                describe_publish(&log.publish(&request).await?, &task.run)?
+                let described = describe_publish(&log.publish(&request).await?, &task.run)?;
+                log.remove_former(&task.history, teasel_storage::now_milliseconds()).await?;
+                described
             } else {
                 awaiting_approval()
             };
@@ -189,7 +191,12 @@ impl Shard<'_> {
             if history.is_empty() {
                 // Nothing is known of this person: what most people like, and no facet behind it.
                 let seen = if tenant.exclude_seen { history } else { &[] };
-                writer.push(user, &popular.recommend(seen, tenant.top_k as usize), &self.model.catalogue.ids, false)?;
+                writer.push(
+                    user,
+                    &popular.recommend(seen, tenant.top_k as usize),
+                    &self.model.catalogue.ids,
+                    false,
+                )?;
             } else {
                 writer.push(user, &list, &self.model.catalogue.ids, true)?;
             }

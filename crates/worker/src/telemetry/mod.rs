@@ -3,5 +3,5 @@
 mod progress;
 mod server;
 
-pub use progress::{Progress, ProgressHandle};
-pub use server::serve;
+pub(crate) use progress::{Progress, ProgressHandle};
+pub(crate) use server::serve;

@@ -11,7 +11,7 @@ use crate::train::EpochRecord;
 /// How far a task has come, as `GET /progress` answers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Progress {
+pub(crate) struct Progress {
     /// The task.
     pub task: TaskKind,
     /// Epoch that is running, counting from 1; 0 before the first.
@@ -43,7 +43,7 @@ pub struct Progress {
 
 impl Progress {
     /// Nothing done yet.
-    pub fn new(task: TaskKind) -> Self {
+    pub(crate) fn new(task: TaskKind) -> Self {
         Progress {
             task,
             epoch: 0,
@@ -63,26 +63,26 @@ impl Progress {
 
 /// A [`Progress`] that the task writes and the server reads.
 #[derive(Clone, Debug)]
-pub struct ProgressHandle(Arc<RwLock<Progress>>);
+pub(crate) struct ProgressHandle(Arc<RwLock<Progress>>);
 
 impl ProgressHandle {
     /// A handle on a task that has not begun.
-    pub fn new(task: TaskKind) -> Self {
+    pub(crate) fn new(task: TaskKind) -> Self {
         ProgressHandle(Arc::new(RwLock::new(Progress::new(task))))
     }
 
     /// What is known now.
-    pub fn get(&self) -> Progress {
+    pub(crate) fn get(&self) -> Progress {
         self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Changes what is known.
-    pub fn update(&self, change: impl FnOnce(&mut Progress)) {
+    pub(crate) fn update(&self, change: impl FnOnce(&mut Progress)) {
         change(&mut self.0.write().unwrap_or_else(PoisonError::into_inner));
     }
 
     /// Replaces all that is known.
-    pub fn set(&self, progress: Progress) {
+    pub(crate) fn set(&self, progress: Progress) {
         self.update(|current| *current = progress);
     }
 }

@@ -16,7 +16,7 @@ use super::{Progress, ProgressHandle};
 /// Serves `progress` at `listen` until the runtime ends, and writes the bound address to `address_file`.
 ///
 /// Telemetry never fails a task: the caller logs an error and goes on.
-pub async fn serve(
+pub(crate) async fn serve(
     listen: SocketAddr,
     address_file: Option<&Path>,
     progress: ProgressHandle,

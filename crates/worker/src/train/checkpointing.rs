@@ -29,7 +29,8 @@ pub(super) struct Checkpointer {
     interval: Duration,
     newest: Instant,
     state: State,
-    /// Epoch that the log's newest Best entry stands for.
+    /// Epoch that this writer's newest Best entry stands for. 0 at first, also after a resume: a former writer may have
+    /// died between a checkpoint and its Best.
     best_epoch: u32,
     durable_step: Option<u64>,
 }
@@ -50,7 +51,7 @@ impl Checkpointer {
             interval,
             newest: Instant::now(),
             state: State::Idle(Box::new(writer)),
-            best_epoch: restored.best.epoch,
+            best_epoch: 0,
             durable_step,
         }
     }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// The best validation metric so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct BestEpoch {
+pub(crate) struct BestEpoch {
     /// Epoch of the best value, counting from 1; 0 before the first.
     pub epoch: u32,
     /// The value.

@@ -10,7 +10,7 @@ use super::early_stopping::BestEpoch;
 /// What an epoch came to.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct EpochRecord {
+pub(crate) struct EpochRecord {
     /// The epoch, counting from 1.
     pub epoch: u32,
     /// Mean negative log-likelihood per user.
@@ -24,7 +24,7 @@ pub struct EpochRecord {
 /// Sums over the users of a part of an epoch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Sums {
+pub(crate) struct Sums {
     /// Negative log-likelihood.
     pub negative_log_likelihood: f64,
     /// Kullback-Leibler divergence, unweighted.
@@ -50,7 +50,7 @@ impl Sums {
 /// Where training stands.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Position {
+pub(crate) struct Position {
     /// Epochs that are done, validation included.
     pub epoch: u32,
     /// Steps that are done in the epoch that runs.
@@ -96,8 +96,19 @@ impl Position {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    proptest::proptest! {
+        #[test]
+        fn any_number_survives_json_bit_by_bit(value in proptest::num::f64::NORMAL) {
+            let position = Position { best: BestEpoch { epoch: 1, value }, ..Position::default() };
+            let json = serde_json::to_string(&position).unwrap();
+            let back: Position = serde_json::from_str(&json).unwrap();
+            proptest::prop_assert_eq!(back.best.value.to_bits(), value.to_bits());
+        }
+    }
 
     const SCHEDULE: Schedule = Schedule { epochs: 2, batch_size: 10, patience: 1 };
 

@@ -64,7 +64,10 @@ struct Lead {
 impl Rank<'_> {
     fn run(&self, stop: &StopRequest) -> Result<Outcome, TaskError> {
         let storage = places::storage(&self.task.job.storage)?;
-        let rendezvous = Rendezvous::join(&self.arguments.rendezvous)?;
+        let rendezvous = Rendezvous::join(
+            &self.arguments.rendezvous,
+            format!("{}-{}", self.file.incarnation, self.file.attempt),
+        )?;
         let (start, lead) = if self.arguments.rank == 0 {
             let led = self.runtime.block_on(self.lead(&storage));
             // The others must not wait for a start that never comes.
@@ -111,7 +114,8 @@ impl Rank<'_> {
             // Another run's tensors, but this run's own count of epochs and its own best.
             (None, Some(run)) => {
                 let other = restore(load_other(storage, run).await?)?;
-                let notice = format!("starting from the parameters of run {run} at step {}", other.position.global_step);
+                let notice =
+                    format!("starting from the parameters of run {run} at step {}", other.position.global_step);
                 Restored { position: Position::default(), best: None, notices: vec![notice], ..other }
             }
             (None, None) => Restored::default(),

@@ -15,7 +15,8 @@ const START_TIMEOUT: Duration = Duration::from_secs(300);
 /// How long a collective waits for a rank. Work that only rank 0 does between two collectives must be shorter.
 const GROUP_TIMEOUT: Duration = Duration::from_secs(120);
 
-const START_KEY: &str = "start";
+const START: &str = "start";
+const GROUP: &str = "group-0";
 
 /// What rank 0 decided for all.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -38,31 +39,35 @@ pub(super) enum Start {
 /// Hosts the store at `address` (`host:port`). It lives as long as what is returned.
 pub(super) fn host(address: &str) -> Result<Store, TaskError> {
     let (host, port) = split(address)?;
-    Ok(Store::host(host, port, START_TIMEOUT)?)
+    let hosted = Store::host(host, port, START_TIMEOUT);
+    // Nobody else's end is behind this: the port is taken, or not free yet.
+    hosted.map_err(|error| TaskError::scratch("host the rendezvous", std::io::Error::other(error)))
 }
 
 /// One rank's end of the rendezvous.
 pub(super) struct Rendezvous {
     store: Store,
     address: String,
+    /// Of this attempt alone: a port may come to serve another run.
+    scope: String,
 }
 
 impl Rendezvous {
-    /// Connects to the store at `address`.
-    pub(super) fn join(address: &str) -> Result<Self, TaskError> {
+    /// Connects to the store at `address`, for the attempt `scope`.
+    pub(super) fn join(address: &str, scope: String) -> Result<Self, TaskError> {
         let (host, port) = split(address)?;
-        Ok(Rendezvous { store: Store::connect(host, port, START_TIMEOUT)?, address: address.to_owned() })
+        Ok(Rendezvous { store: Store::connect(host, port, START_TIMEOUT)?, address: address.to_owned(), scope })
     }
 
     /// Rank 0 tells the others how training starts.
     pub(super) fn announce(&self, start: &Start) -> Result<(), TaskError> {
         let json = serde_json::to_vec(start).map_err(|error| TaskError::bug(error.to_string()))?;
-        Ok(self.store.set(START_KEY, &json)?)
+        Ok(self.store.set(&self.key(START), &json)?)
     }
 
     /// The other ranks wait for it.
     pub(super) fn await_start(&self) -> Result<Start, TaskError> {
-        let json = self.store.get(START_KEY, START_TIMEOUT)?;
+        let json = self.store.get(&self.key(START), START_TIMEOUT)?;
         serde_json::from_slice(&json).map_err(|error| TaskError::bug(format!("rank 0 said: {error}")))
     }
 
@@ -70,7 +75,11 @@ impl Rendezvous {
     pub(super) fn group(&self, rank: u32, world: u32) -> Result<ProcessGroup, TaskError> {
         let own =
             own_address(&self.address).map_err(|source| TaskError::scratch("find this host's address", source))?;
-        Ok(ProcessGroup::gloo(&self.store, rank, world, &own, GROUP_TIMEOUT, "generation-0")?)
+        Ok(ProcessGroup::gloo(&self.store, rank, world, &own, GROUP_TIMEOUT, &self.key(GROUP))?)
+    }
+
+    fn key(&self, name: &str) -> String {
+        format!("{}/{name}", self.scope)
     }
 }
 

@@ -10,7 +10,7 @@ use teasel_api::task::TaskKind;
 use teasel_c10d::{BucketSizes, FusedAdam, Operation, ProcessGroup, Reducer, zero_gradients};
 use teasel_data::{Batch, BatchPlan, HeldOut, TrainingUsers};
 use teasel_model::metrics::Metric;
-use teasel_model::{BatchInput, FacetVae};
+use teasel_model::{BatchInput, FacetVae, ModelError};
 
 use super::checkpointing::{Checkpointer, Snapshot};
 use super::early_stopping::{BestEpoch, judge};
@@ -138,6 +138,10 @@ impl<'a> Session<'a> {
             }
             self.close_epoch()?;
         }
+        if self.position.best.epoch == 0 && schedule.epochs > 0 {
+            // No epoch's metric was a number.
+            return Err(ModelError::Diverged { step: self.position.global_step }.into());
+        }
         let snapshot = self.snapshot()?;
         let last = self.checkpointer.take().zip(snapshot);
         Ok(Trained { position: self.position, last })
@@ -249,10 +253,13 @@ impl<'a> Session<'a> {
     /// Commits a checkpoint and says that training stopped.
     fn stopped(&mut self) -> Result<TaskError, TaskError> {
         let snapshot = self.snapshot()?;
+        // Only whoever commits may say what is kept.
+        let mut last_step = None;
         if let (Some(checkpointer), Some(snapshot)) = (&mut self.checkpointer, snapshot) {
             checkpointer.complete(snapshot)?;
+            last_step = checkpointer.durable_step();
         }
-        Ok(TaskError::Stopped { last_step: Some(self.position.global_step) })
+        Ok(TaskError::Stopped { last_step })
     }
 
     /// Writes rank 0's progress for the agent, now and then. Telemetry never fails training.
