@@ -17,7 +17,7 @@ use teasel_tests::runs;
 /// Kills of each case: 3 x 11 in all.
 const KILLS: usize = 11;
 /// Kills come within this time after the ranks are there. A checkpoint is made every second.
-const LONGEST_DELAY: u64 = 2500;
+const LONGEST_DELAY: u64 = 1500;
 const DEADLINE: Duration = Duration::from_secs(120);
 
 #[derive(Clone, Copy, Debug)]
@@ -32,9 +32,9 @@ fn job(project: &Project, name: &str, workers: u32, processes: u32) -> std::path
         spec["training"] = json!({
             "workers": workers,
             "processesPerWorker": processes,
-            "epochs": 300,
+            "epochs": 200,
             "batchSize": 16,
-            "earlyStopping": {"patience": 300},
+            "earlyStopping": {"patience": 200},
             "checkpoint": {"interval": "1s"},
             "failurePolicy": {"maxFailures": 1000},
         });

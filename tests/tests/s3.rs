@@ -34,6 +34,7 @@ async fn a_job_runs_on_s3_with_a_secret_for_each_place() {
         spec["training"]["workers"] = json!(2);
         for number in [1, 2] {
             let tenant = &mut spec["scoring"]["tenants"][number - 1];
+            tenant["storage"] = json!({"secretRef": {"name": "films"}});
             tenant["output"] = place(&format!("tenant-{number}/lists"), &format!("tenant-{number}"));
         }
     });

@@ -18,9 +18,9 @@ fn job(project: &Project, name: &str) -> PathBuf {
     project.job(name, |spec| {
         spec["training"] = json!({
             "workers": 2,
-            "epochs": 300,
+            "epochs": 200,
             "batchSize": 16,
-            "earlyStopping": {"patience": 300},
+            "earlyStopping": {"patience": 200},
             "checkpoint": {"interval": "1s"},
         });
     })

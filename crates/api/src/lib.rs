@@ -5,7 +5,7 @@
 //! recorded with, and the [`task`] files that tell one worker process what to do. A worker answers with an
 //! [`outcome`].
 //!
-//! [`load`] reads the first from YAML, [`resolve`] makes the second; both report everything that is wrong at once.
+//! [`load()`] reads the first from YAML, [`resolve()`] makes the second; both report everything that is wrong at once.
 
 mod load;
 pub mod location;

@@ -139,7 +139,7 @@ pub(crate) struct GenerateArguments {
 /// Names a run.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct RunReferenceArguments {
-    /// The run: JOB.yaml (its newest), JOB.yaml@ID, or <storage uri>/runs/<ID>
+    /// The run: JOB.yaml (its newest), JOB.yaml@ID, or STORAGE_URI/runs/ID
     #[arg(value_name = "RUN")]
     pub(crate) run: String,
     #[command(flatten)]

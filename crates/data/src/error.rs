@@ -228,17 +228,16 @@ pub(crate) fn cut(text: &str, length: usize) -> String {
     }
 }
 
-/// An object store's error, sorted by what the caller does next.
+/// An object store's error while an input is read, sorted by what the caller does next.
 pub(crate) fn storage_error(error: &object_store::Error) -> DataError {
     use object_store::Error;
-    let message = cut(&error.to_string(), 300);
-    DataError::Storage(match error {
-        Error::NotFound { path, .. } => StorageError::NotFound { uri: path.clone() },
-        Error::PermissionDenied { path, .. } | Error::Unauthenticated { path, .. } => {
-            StorageError::PermissionDenied { uri: path.clone(), message }
-        }
-        _ => StorageError::Unavailable { uri: "the input".to_owned(), message },
-    })
+    let path = match error {
+        Error::NotFound { path, .. }
+        | Error::PermissionDenied { path, .. }
+        | Error::Unauthenticated { path, .. } => path,
+        _ => "the input",
+    };
+    DataError::Storage(StorageError::from_object_store(path.to_owned(), error))
 }
 
 #[cfg(test)]

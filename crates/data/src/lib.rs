@@ -1,7 +1,7 @@
 //! Reading raw interactions, cleaning, vocabulary, splits and the prepared dataset.
 //!
-//! [`prepare`] turns the raw files of [`Places`] into a dataset and the tenants' users, both immutable and named by
-//! their [`fingerprint`]. [`Dataset`] and [`TenantUsers`] read them; [`BatchPlan`] says which users make a batch.
+//! [`prepare()`] turns the raw files of [`Places`] into a dataset and the tenants' users, both immutable and named by
+//! their [`fingerprint()`]. [`Dataset`] and [`TenantUsers`] read them; [`BatchPlan`] says which users make a batch.
 //!
 //! Only items get a vocabulary in memory. Users are sorted outside of it and stream.
 

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
-/// Counters that are read while [`prepare`](crate::prepare) runs.
+/// Counters that are read while [`prepare`](crate::prepare()) runs.
 #[derive(Debug, Default)]
 pub struct Progress {
     rows: AtomicU64,

@@ -52,11 +52,16 @@ impl StorageError {
         }
     }
 
-    /// Sorts object_store's errors by what the caller does next.
-    pub(crate) fn from_object_store(uri: String, error: object_store::Error) -> Self {
+    /// Sorts object_store's errors by what the caller does next. `uri` is for the message.
+    pub fn from_object_store(uri: String, error: &object_store::Error) -> Self {
         use object_store::Error;
-        let message = deepest(&error);
+        let message = deepest(error);
         match error {
+            // Of a listing, object_store keeps the status in its text alone.
+            Error::Generic { .. } if status_of(error).is_some_and(|status| [401, 403].contains(&status)) => {
+                StorageError::PermissionDenied { uri, message }
+            }
+            Error::Generic { .. } if status_of(error) == Some(404) => StorageError::NotFound { uri },
             Error::NotFound { .. } => StorageError::NotFound { uri },
             Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => {
                 StorageError::PermissionDenied { uri, message }
@@ -81,6 +86,13 @@ impl StorageError {
     }
 }
 
+/// The HTTP status that a server answered with, where an error's text tells it.
+fn status_of(error: &object_store::Error) -> Option<u16> {
+    let text = error.to_string();
+    let (_, after) = text.split_once("status code: ")?;
+    after.get(..3)?.parse().ok()
+}
+
 /// The innermost cause: the outer ones only repeat where it happened.
 pub(crate) fn deepest(error: &object_store::Error) -> String {
     let mut cause: &dyn std::error::Error = error;
@@ -89,4 +101,21 @@ pub(crate) fn deepest(error: &object_store::Error) -> String {
     }
     let text = cause.to_string();
     text.lines().next().unwrap_or_default().chars().take(300).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::refused("Server returned non-2xx status code: 403 Forbidden: <Code>", ExitCode::PermissionDenied)]
+    #[case::no_bucket("Server returned non-2xx status code: 404 Not Found: <Code>", ExitCode::InputMissing)]
+    #[case::overloaded("Server returned non-2xx status code: 503 Slow Down: ", ExitCode::StorageUnavailable)]
+    #[case::reset("connection reset by peer", ExitCode::StorageUnavailable)]
+    fn a_status_in_the_text_decides(#[case] text: &'static str, #[case] expected: ExitCode) {
+        let error = object_store::Error::Generic { store: "S3", source: text.into() };
+        assert_eq!(StorageError::from_object_store("s3://b/x".into(), &error).exit_code(), expected);
+    }
 }

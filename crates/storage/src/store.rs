@@ -174,7 +174,7 @@ impl Store {
     }
 
     fn error(&self, path: &str, error: object_store::Error) -> StorageError {
-        StorageError::from_object_store(self.uri_of(path), error)
+        StorageError::from_object_store(self.uri_of(path), &error)
     }
 
     /// An object's bytes.

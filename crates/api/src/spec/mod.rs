@@ -1,8 +1,8 @@
 //! The spec that people write: every field that has a default may be left out.
 //!
-//! Defaults are documented here and filled in by [`crate::resolve`], never by the schema: an object that runs must
+//! Defaults are documented here and filled in by [`crate::resolve()`], never by the schema: an object that runs must
 //! not change because a new release has another default. Ranges and choices stand in the schema, from where both
-//! the API server and [`crate::load`] enforce them.
+//! the API server and [`crate::load()`] enforce them.
 
 mod choice;
 mod duration;
