@@ -117,6 +117,30 @@ pub const GATE_NOT_MET: &str = "GateNotMet";
 pub const MAXIMUM_MESSAGE_BYTES: usize = 4096;
 
 impl Outcome {
+    /// An end of an attempt at `task`, with nothing more to tell.
+    pub fn new(
+        task: TaskKind,
+        attempt: u32,
+        exit_code: ExitCode,
+        reason: impl Into<String>,
+        message: impl Into<String>,
+    ) -> Self {
+        Outcome {
+            task,
+            attempt,
+            exit_code,
+            reason: reason.into(),
+            message: message.into(),
+            metrics: BTreeMap::new(),
+            last_step: None,
+            peer: None,
+            dataset: None,
+            users: None,
+            score_hash: None,
+            published: None,
+        }
+    }
+
     /// The outcome as JSON of at most [`MAXIMUM_MESSAGE_BYTES`]: metrics, then the message's tail, give way.
     pub fn to_termination_message(&self) -> String {
         let render = |outcome: &Outcome| serde_json::to_string(outcome).unwrap_or_default();
@@ -149,18 +173,9 @@ mod tests {
 
     fn outcome(message: String) -> Outcome {
         Outcome {
-            task: TaskKind::Train,
-            attempt: 3,
-            exit_code: ExitCode::Bug,
-            reason: "Bug".into(),
-            message,
             metrics: (0..200).map(|k| (format!("ndcg@{k}"), 0.5)).collect(),
             last_step: Some(7),
-            peer: None,
-            dataset: None,
-            users: None,
-            score_hash: None,
-            published: None,
+            ..Outcome::new(TaskKind::Train, 3, ExitCode::Bug, "Bug", message)
         }
     }
 

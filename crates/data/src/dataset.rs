@@ -2,10 +2,9 @@
 
 use std::ops::Range;
 
-use teasel_storage::{Store, manifest};
+use teasel_storage::Store;
 
-use crate::fingerprint::FORMAT_VERSION;
-use crate::manifest::{DatasetManifest, dataset_folder};
+use crate::manifest::{DatasetManifest, dataset_folder, open_manifest};
 use crate::plan::shard_of;
 use crate::report::Report;
 use crate::write::{Table, read_table};
@@ -53,16 +52,9 @@ impl Dataset {
     /// [`DataError::NotPrepared`] where there is none, [`DataError::Configuration`] where another release prepared it.
     pub async fn open(storage: &Store, fingerprint: &str) -> Result<Self, DataError> {
         let folder = dataset_folder(storage, fingerprint).await?;
-        let manifest: Option<DatasetManifest> = manifest::load(storage, &folder).await?;
         let store = storage.sub(&folder);
-        let manifest = manifest.ok_or_else(|| DataError::NotPrepared { uri: store.uri() })?;
-        if manifest.version != FORMAT_VERSION {
-            return Err(DataError::Configuration(format!(
-                "{} has format {} instead of {FORMAT_VERSION}: prepare it anew",
-                store.uri(),
-                manifest.version
-            )));
-        }
+        let manifest: DatasetManifest =
+            open_manifest(&store, |manifest: &DatasetManifest| manifest.version).await?;
         Ok(Dataset { store, fingerprint: fingerprint.to_owned(), manifest })
     }
 

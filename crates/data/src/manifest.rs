@@ -1,8 +1,12 @@
 //! Manifests of prepared data.
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use teasel_storage::manifest::{self, File};
 use teasel_storage::{StorageError, Store};
+
+use crate::DataError;
+use crate::fingerprint::FORMAT_VERSION;
 
 /// `datasets/<fingerprint>/manifest.json`. Names of files are relative to its folder.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,4 +74,23 @@ pub(crate) async fn tenant_folder(
     fingerprint: &str,
 ) -> Result<String, StorageError> {
     manifest::live_folder(storage, &format!("tenants/{tenant}/{fingerprint}")).await
+}
+
+/// The manifest in `folder`, of this release's format.
+///
+/// # Errors
+/// [`DataError::NotPrepared`] where there is none, [`DataError::Configuration`] where another release wrote it.
+pub(crate) async fn open_manifest<M: DeserializeOwned>(
+    folder: &Store,
+    version: impl Fn(&M) -> u32,
+) -> Result<M, DataError> {
+    let found: Option<M> = manifest::load(folder, "").await?;
+    let found = found.ok_or_else(|| DataError::NotPrepared { uri: folder.uri() })?;
+    match version(&found) {
+        FORMAT_VERSION => Ok(found),
+        other => Err(DataError::Configuration(format!(
+            "{} has format {other} instead of {FORMAT_VERSION}: prepare it anew",
+            folder.uri()
+        ))),
+    }
 }

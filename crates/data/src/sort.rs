@@ -108,9 +108,9 @@ pub(crate) fn sort(
         .with_disk_manager_builder(disk)
         .build_arc()
         .map_err(engine)?;
-    // What a partition sets aside for merging what it has spilled. The engine's own 10 MB leave nothing to sort in
-    // where memory is scarce.
-    let reservation = (memory / partitions / 8).clamp(64 << 10, 10 << 20);
+    // What a partition sets aside for merging what it holds sorted. A merge has the keys of all those rows in memory
+    // once more, and keys are most of a row here: so half of its share.
+    let reservation = memory / partitions / 2;
     let config = SessionConfig::new().with_sort_spill_reservation_bytes(reservation);
     let context = TaskContext::default().with_session_config(config).with_runtime(runtime);
     let rows = execute_stream(plan, Arc::new(context)).map_err(engine)?;

@@ -2,10 +2,9 @@
 
 use futures::Stream;
 use futures::stream::{self, StreamExt};
-use teasel_storage::{Store, manifest};
+use teasel_storage::Store;
 
-use crate::fingerprint::FORMAT_VERSION;
-use crate::manifest::{TenantManifest, tenant_folder};
+use crate::manifest::{TenantManifest, open_manifest, tenant_folder};
 use crate::write::{Table, UserRow, batches, read_table, visit_batch};
 use crate::{Csr, DataError};
 
@@ -50,16 +49,8 @@ impl TenantUsers {
     /// them.
     pub async fn open(storage: &Store, tenant: &str, fingerprint: &str) -> Result<Self, DataError> {
         let folder = tenant_folder(storage, tenant, fingerprint).await?;
-        let manifest: Option<TenantManifest> = manifest::load(storage, &folder).await?;
         let store = storage.sub(&folder);
-        let manifest = manifest.ok_or_else(|| DataError::NotPrepared { uri: store.uri() })?;
-        if manifest.version != FORMAT_VERSION {
-            return Err(DataError::Configuration(format!(
-                "{} has format {} instead of {FORMAT_VERSION}: prepare it anew",
-                store.uri(),
-                manifest.version
-            )));
-        }
+        let manifest: TenantManifest = open_manifest(&store, |manifest: &TenantManifest| manifest.version).await?;
         Ok(TenantUsers { store, manifest })
     }
 

@@ -1,6 +1,5 @@
 //! The termination message.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use teasel_api::outcome::{ExitCode, Outcome};
@@ -8,20 +7,7 @@ use teasel_api::task::TaskFile;
 
 /// An outcome of `file`'s task with nothing but an end.
 pub(crate) fn ended(file: &TaskFile, exit_code: ExitCode, reason: &str, message: impl Into<String>) -> Outcome {
-    Outcome {
-        task: file.task.kind(),
-        attempt: file.attempt,
-        exit_code,
-        reason: reason.into(),
-        message: message.into(),
-        metrics: BTreeMap::new(),
-        last_step: None,
-        peer: None,
-        dataset: None,
-        users: None,
-        score_hash: None,
-        published: None,
-    }
+    Outcome::new(file.task.kind(), file.attempt, exit_code, reason, message)
 }
 
 /// Writes the outcome where the starter of this process looks for it.

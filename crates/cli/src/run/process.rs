@@ -190,20 +190,7 @@ fn silent(file: &TaskFile, name: &str, status: ExitStatus, is_echo: bool) -> Out
         let message = format!("worker {name} ended without a word: {status}");
         (code.unwrap_or(ExitCode::TryAgain), "WorkerKilled", message)
     };
-    Outcome {
-        task: file.task.kind(),
-        attempt: file.attempt,
-        exit_code: code,
-        reason: reason.into(),
-        message,
-        metrics: Default::default(),
-        last_step: None,
-        peer: None,
-        dataset: None,
-        users: None,
-        score_hash: None,
-        published: None,
-    }
+    Outcome::new(file.task.kind(), file.attempt, code, reason, message)
 }
 
 /// A task's name on the worker's command line.

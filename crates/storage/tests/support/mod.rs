@@ -27,20 +27,7 @@ pub(crate) fn claim(attempt: u32, incarnation: &str, generation: u64) -> Claim {
 
 /// How a task ended.
 pub(crate) fn outcome(task: TaskKind, message: &str) -> Outcome {
-    Outcome {
-        task,
-        attempt: 1,
-        exit_code: ExitCode::Done,
-        reason: "Succeeded".into(),
-        message: message.into(),
-        metrics: BTreeMap::new(),
-        last_step: None,
-        peer: None,
-        dataset: None,
-        users: None,
-        score_hash: None,
-        published: None,
-    }
+    Outcome::new(task, 1, ExitCode::Done, "Succeeded", message)
 }
 
 /// Claims `run`, which must succeed.
