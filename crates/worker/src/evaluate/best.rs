@@ -25,7 +25,8 @@ pub(super) struct BestModel {
 pub(super) async fn best_model(log: &RunLog) -> Result<BestModel, TaskError> {
     let best = log.state().best().ok_or_else(|| TaskError::bug("a trained run without a best checkpoint"))?;
     // The newest checkpoint knows the whole history, the best one only up to its own step.
-    let newest = checkpoint::load_newest(log).await?.ok_or_else(|| TaskError::bug("a trained run without a checkpoint"))?;
+    let newest =
+        checkpoint::load_newest(log).await?.ok_or_else(|| TaskError::bug("a trained run without a checkpoint"))?;
     let position = position_of(&newest)?;
     let mut damage: Option<StorageError> = None;
     let others = log.state().checkpoints().rev().map(|(entry, _)| entry).filter(|entry| *entry != best);
@@ -112,7 +113,10 @@ mod tests {
         let (_, last) = commit(&mut writer, 30, 2).await;
 
         let whole = best_model(writer.log()).await.unwrap();
-        assert_eq!((whole.parameters, whole.notice, whole.position.global_step), ("parameters of epoch 2".into(), None, 30));
+        assert_eq!(
+            (whole.parameters, whole.notice, whole.position.global_step),
+            ("parameters of epoch 2".into(), None, 30)
+        );
 
         writer.log().folder().put(&path, "damaged".into()).await.unwrap();
         let other = best_model(writer.log()).await.unwrap();
