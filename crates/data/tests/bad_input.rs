@@ -6,7 +6,7 @@ mod common;
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Float64Array, RecordBatch, StringArray, StructArray};
+use arrow::array::{ArrayRef, BinaryArray, Float64Array, RecordBatch, StringArray, StructArray};
 use arrow::datatypes::{DataType, Field};
 use common::Folder;
 use parquet::arrow::ArrowWriter;
@@ -91,6 +91,8 @@ async fn a_long_value_is_cut_and_never_logged() {
 #[case::not_parquet("text.parquet", ExitCode::BadData, &["text.parquet", "damaged"])]
 #[case::cut_parquet("cut.parquet", ExitCode::BadData, &["cut.parquet", "damaged"])]
 #[case::changed_parquet("flipped.parquet", ExitCode::BadData, &["flipped.parquet"])]
+#[case::not_utf8_parquet("binary.parquet", ExitCode::BadData, &["binary.parquet", "row 2", "`item`"])]
+#[case::endless_row("endless.jsonl", ExitCode::BadData, &["endless.jsonl", "row 1", "longer"])]
 #[case::wrong_type("struct.parquet", ExitCode::BadData, &["struct.parquet", "`item`"])]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bad_file_is_named(#[case] file: &str, #[case] exit: ExitCode, #[case] fragments: &[&str]) {
@@ -112,12 +114,19 @@ async fn a_bad_file_is_named(#[case] file: &str, #[case] exit: ExitCode, #[case]
         .raw("text.parquet", "user,item\na,b\n")
         .raw("cut.parquet", &whole[..whole.len() / 2])
         .raw("flipped.parquet", flipped)
+        .raw("binary.parquet", parquet(binary_column()))
+        .raw("endless.jsonl", vec![b' '; (16 << 20) + 1])
         .raw("struct.parquet", parquet(struct_column()));
     assert_says(&failure(&folder, file, unchanged).await, exit, fragments);
 }
 
 fn string_column() -> ArrayRef {
     Arc::new(StringArray::from_iter_values((0..1000).map(|row| format!("item {row}"))))
+}
+
+/// The second cell isn't UTF-8.
+fn binary_column() -> ArrayRef {
+    Arc::new(BinaryArray::from_iter_values((0..1000).map(|row| if row == 1 { vec![0xff] } else { vec![b'a'] })))
 }
 
 fn struct_column() -> ArrayRef {

@@ -1,12 +1,16 @@
 //! One suite for every kind of store: local files, and a real S3 server.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod support;
+
 use bytes::Bytes;
+use support::{claim, commit, own};
 use teasel_api::location::Location;
 use teasel_api::task::Ownership;
 use teasel_storage::output::{OutputLog, PublishOutcome, PublishRequest, ScoreIdentity, Scores, Version, current};
+use teasel_storage::run_log::{Event, LogError, RunLog};
 use teasel_storage::testing::SeaweedFs;
-use teasel_storage::{Created, Credentials, StorageError, Store, manifest};
+use teasel_storage::{Created, Credentials, StorageError, Store, checkpoint, manifest};
 
 fn place(uri: impl Into<String>) -> Location {
     Location { uri: uri.into(), secret_ref: None }
@@ -46,6 +50,34 @@ async fn conforms(store: &Store) {
     files(store).await;
     folders_retire(store).await;
     publishing(&store.sub("tenant")).await;
+    checkpoints(&store.sub("job")).await;
+}
+
+/// The run log: claims, fencing, checkpoints and their collection.
+async fn checkpoints(storage: &Store) {
+    let mut old = own(storage, "run", claim(1, "a", 0)).await;
+    for step in [10, 20, 30] {
+        commit(&mut old, step, &step.to_string()).await.unwrap();
+    }
+    let entry = commit(&mut old, 40, "40").await.unwrap();
+    old.append(Event::Best { entry }).await.unwrap();
+    commit(&mut old, 50, "50").await.unwrap();
+    checkpoint::collect(&mut old, 1).await.unwrap();
+    let steps = |log: &RunLog| log.state().checkpoints().map(|(_, found)| found.step).collect::<Vec<_>>();
+    assert_eq!(steps(old.log()), [40, 50], "the newest and the best stay");
+    assert_eq!(storage.list("runs/run/checkpoints").await.unwrap().len(), 4);
+
+    let mut new = own(storage, "run", claim(2, "b", 0)).await;
+    assert!(matches!(commit(&mut old, 60, "60").await, Err(LogError::Fenced { by, .. }) if by.attempt == 2));
+    let newest = checkpoint::load_newest(new.log()).await.unwrap().unwrap();
+    assert_eq!((newest.checkpoint.step, &newest.files["state.json"][..]), (50, &b"state.json 50"[..]));
+    let damaged = newest.checkpoint.files[0].name.clone();
+    new.log().folder().put(&damaged, "cut".into()).await.unwrap();
+    let before = checkpoint::load_newest(new.log()).await.unwrap().unwrap();
+    assert_eq!((before.checkpoint.step, before.damaged.len()), (40, 1));
+    commit(&mut new, 60, "new").await.unwrap();
+    let read = RunLog::open(storage, "run").await.unwrap();
+    assert_eq!(read.entries(), new.log().entries());
 }
 
 async fn objects(store: &Store) {

@@ -9,6 +9,9 @@ use super::{RowSink, Value, Wanted, locate};
 use crate::DataError;
 use crate::places::InputFile;
 
+/// Bytes of the longest row: a file without line breaks isn't read into memory whole.
+const LONGEST_ROW: u64 = 16 << 20;
+
 pub(super) fn read(
     file: &InputFile,
     bytes: impl Read,
@@ -24,8 +27,13 @@ pub(super) fn read(
     let mut present = Vec::new();
     loop {
         line.clear();
-        if reader.read_until(b'\n', &mut line).map_err(|error| read_error(file, error))? == 0 {
+        let mut row = reader.by_ref().take(LONGEST_ROW);
+        if row.read_until(b'\n', &mut line).map_err(|error| read_error(file, error))? == 0 {
             break;
+        }
+        if line.len() as u64 == LONGEST_ROW {
+            let message = format!("row {} is longer than {LONGEST_ROW} bytes", number + 1);
+            return Err(DataError::corrupt(&file.uri, message));
         }
         if line.iter().all(u8::is_ascii_whitespace) {
             continue;

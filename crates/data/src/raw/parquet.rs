@@ -1,6 +1,7 @@
 //! Parquet files.
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::buffer::NullBuffer;
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float64Type, Int64Type, TimeUnit, TimestampMicrosecondType};
 use futures::StreamExt;
@@ -56,23 +57,47 @@ fn rows_of(
     number: &mut u64,
     sink: &mut dyn RowSink,
 ) -> Result<(), DataError> {
-    let columns: Vec<Option<ArrayRef>> = wanted
-        .iter()
-        .map(|column| match batch.column_by_name(&column.name) {
-            None => Ok(None),
-            Some(array) => match target(column.kind, array.data_type()) {
-                Some(kind) => cast(array, &kind).map(Some).map_err(|error| DataError::corrupt(&file.uri, error)),
-                None => Ok(None),
-            },
-        })
-        .collect::<Result<_, _>>()?;
+    let read = |column: &Wanted| -> Result<Option<Column>, DataError> {
+        let Some(array) = batch.column_by_name(&column.name) else { return Ok(None) };
+        let Some(kind) = target(column.kind, array.data_type()) else { return Ok(None) };
+        let values = cast(array, &kind).map_err(|error| DataError::corrupt(&file.uri, error))?;
+        Ok(Some(Column { nulls: array.logical_nulls(), values }))
+    };
+    let columns: Vec<Option<Column>> = wanted.iter().map(read).collect::<Result<_, _>>()?;
     for row in 0..batch.num_rows() {
         *number += 1;
-        let values: Vec<Value<'_>> =
-            columns.iter().map(|column| column.as_ref().map_or(Value::Missing, |array| cell(array, row))).collect();
+        let lost = |column: &Option<Column>| column.as_ref().is_some_and(|column| column.has_lost(row));
+        if let Some(place) = columns.iter().position(lost) {
+            sink.bad_row(DataError::BadRow {
+                file: file.uri.clone(),
+                row: *number,
+                column: Some(wanted[place].name.clone()),
+                problem: format!("can't be read as {}", expected(wanted[place].kind)),
+                value: None,
+            })?;
+            continue;
+        }
+        let values: Vec<Value<'_>> = columns
+            .iter()
+            .map(|column| column.as_ref().map_or(Value::Missing, |column| cell(&column.values, row)))
+            .collect();
         sink.row(*number, &values)?;
     }
     Ok(())
+}
+
+/// A column as its cells are read.
+struct Column {
+    values: ArrayRef,
+    /// Cells that hold nothing in the file.
+    nulls: Option<NullBuffer>,
+}
+
+impl Column {
+    /// Whether a cell holds something in the file that its type here can't: text that isn't UTF-8, a time out of range.
+    fn has_lost(&self, row: usize) -> bool {
+        self.values.is_null(row) && self.nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row))
+    }
 }
 
 fn cell(array: &ArrayRef, row: usize) -> Value<'_> {
