@@ -89,6 +89,14 @@ impl Position {
         self.sums = Sums::default();
     }
 
+    /// Mean loss per user of the epoch that runs, else of the one before, with the divergence at `weight`.
+    pub(super) fn mean_loss(&self, weight: f64) -> Option<f64> {
+        if self.sums.users > 0.0 {
+            return Some(self.sums.mean_loss(weight));
+        }
+        self.history.last().map(|record| record.negative_log_likelihood + weight * record.divergence)
+    }
+
     /// Whether nothing is left to train.
     pub(super) fn is_finished(&self, schedule: &Schedule) -> bool {
         self.stopped_early || self.epoch >= schedule.epochs
@@ -120,9 +128,12 @@ mod tests {
             assert!(!position.is_finished(&SCHEDULE));
             position.advance(sums);
             position.advance(sums);
+            assert_eq!(position.mean_loss(0.5), Some(1.75));
             position.close_epoch(BTreeMap::from([("ndcg@100".into(), 0.1 + 0.2)]));
         }
         assert!(position.is_finished(&SCHEDULE));
+        assert_eq!(position.mean_loss(0.5), Some(1.75), "of the last epoch");
+        assert_eq!(Position::default().mean_loss(0.5), None);
         assert_eq!((position.epoch, position.step, position.global_step), (2, 0, 4));
         assert_eq!(position.history[1].negative_log_likelihood, 1.5);
         let json = serde_json::to_string(&position).unwrap();

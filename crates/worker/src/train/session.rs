@@ -278,7 +278,7 @@ impl<'a> Session<'a> {
             steps,
             percent: 100.0 * done / f64::from(schedule.epochs.max(1)),
             users_per_second: self.users_per_second,
-            loss: Some(position.sums.mean_loss(self.model.config().divergence_weight(position.global_step))),
+            loss: position.mean_loss(self.model.config().divergence_weight(position.global_step)),
             metrics: position.history.last().map(|record| record.validation.clone()).unwrap_or_default(),
             history: position.history.clone(),
             notices: self.notices.clone(),
