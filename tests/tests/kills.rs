@@ -2,15 +2,14 @@
 //! undisturbed run.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::path::Path;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use rstest::rstest;
-use serde_json::{Value, json};
-use teasel_tests::processes::{Process, Role, below, signal};
+use serde_json::json;
+use teasel_tests::processes::{Process, Role, below, signal, wait_for};
 use teasel_tests::project::{Project, Running};
 use teasel_tests::runs;
 
@@ -41,14 +40,12 @@ fn job(project: &Project, name: &str, workers: u32, processes: u32) -> std::path
     })
 }
 
-/// Waits until all ranks of an attempt are there, or training is over.
-fn ranks(running: &mut Running, storage: &Path, world: usize) -> Option<Vec<Process>> {
-    teasel_tests::processes::wait_for("the ranks", DEADLINE, || {
-        let trained =
-            runs::folders(&storage.join("runs")).iter().any(|run| !runs::events(run, "trained").is_empty());
+/// Waits until all ranks of an attempt are there; `None` where the run has come to its end instead.
+fn ranks(running: &mut Running, world: usize) -> Option<Vec<Process>> {
+    wait_for("the ranks", DEADLINE, || {
         let found = below(running.id());
         let there = found.iter().filter(|process| process.role == Role::Rank).count() == world;
-        (trained || running.has_ended() || there).then(|| there.then_some(found))
+        (running.has_ended() || there).then(|| there.then_some(found))
     })
 }
 
@@ -59,20 +56,35 @@ fn ranks(running: &mut Running, storage: &Path, world: usize) -> Option<Vec<Proc
 fn training_survives_any_kill_bit_by_bit(#[case] workers: u32, #[case] processes: u32, #[case] seed: u64) {
     let project = Project::generate(240, 50, 3600);
     let undisturbed = project.run(&job(&project, "undisturbed", workers, processes));
+    let expected = runs::model(&project.path("undisturbed-storage"), undisturbed["run"].as_str().unwrap());
     let file = job(&project, "killed", workers, processes);
     let storage = project.path("killed-storage");
     let mut random = StdRng::seed_from_u64(seed);
     println!("seed {seed}");
 
-    let arguments = ["run", "--json", file.to_str().unwrap()];
-    let mut running = project.start(&arguments, |_| {});
+    let start = |fresh: bool| {
+        let arguments = ["run", "--json", file.to_str().unwrap(), "--fresh"];
+        project.start(&arguments[..if fresh { 4 } else { 3 }], |_| {})
+    };
+    let finish = |running: &mut Running, kills: &[(Victim, u64)]| {
+        let result = running.wait().json();
+        assert_eq!(result["metrics"], undisturbed["metrics"], "after {kills:?}");
+        let model = runs::model(&storage, result["run"].as_str().unwrap());
+        assert!(model == expected, "the models differ after {kills:?}");
+    };
+    let mut running = start(false);
     let mut kills = Vec::new();
     while kills.len() < KILLS {
-        let Some(processes) = ranks(&mut running, &storage, (workers * processes) as usize) else { break };
+        let Some(found) = ranks(&mut running, (workers * processes) as usize) else {
+            // A fast machine is through before all kills have come: another run takes the rest.
+            finish(&mut running, &kills);
+            running = start(true);
+            continue;
+        };
         let delay = random.random_range(0..LONGEST_DELAY);
         std::thread::sleep(Duration::from_millis(delay));
         let victim = [Victim::Rank, Victim::Agent, Victim::WholeRun][random.random_range(0..3)];
-        let of = |role: Role| processes.iter().filter(|process| process.role == role).collect::<Vec<_>>();
+        let of = |role: Role| found.iter().filter(|process| process.role == role).collect::<Vec<_>>();
         let choose = |from: Vec<&Process>, at: usize| from[at % from.len()].id;
         let at = random.random_range(0..100);
         match victim {
@@ -81,25 +93,17 @@ fn training_survives_any_kill_bit_by_bit(#[case] workers: u32, #[case] processes
             Victim::WholeRun => {
                 signal(running.id(), Signal::SIGKILL);
                 running.wait();
-                running = project.start(&arguments, |_| {});
+                running = start(false);
             }
         }
         kills.push((victim, delay));
         // The next attempt has other processes.
-        let gone = || below(running.id()).iter().all(|process| !processes.contains(process)).then_some(());
-        teasel_tests::processes::wait_for("the attempt's end", DEADLINE, gone);
+        let gone = || below(running.id()).iter().all(|process| !found.contains(process)).then_some(());
+        wait_for("the attempt's end", DEADLINE, gone);
     }
-    let ended = running.wait();
-    println!("{kills:?}");
-    assert!(kills.len() == KILLS, "training was over after {} kills", kills.len());
-    let result: Value = ended.json();
-    assert_eq!(result["run"], undisturbed["run"]);
-    assert_eq!(result["metrics"], undisturbed["metrics"]);
-    let id = result["run"].as_str().unwrap();
-    assert!(
-        runs::model(&storage, id) == runs::model(&project.path("undisturbed-storage"), id),
-        "the models differ after {kills:?}"
-    );
-    let attempts = runs::events(&runs::only_run(&storage), "claimed").len();
-    assert!(attempts > 2, "{attempts} claims: the kills came before training or after it");
+    finish(&mut running, &kills);
+    let every_run = runs::folders(&storage.join("runs"));
+    let claims: usize = every_run.iter().map(|run| runs::events(run, "claimed").len()).sum();
+    println!("{kills:?}, {claims} claims");
+    assert!(claims > KILLS / 2, "{claims} claims: most kills came before training or after it");
 }
