@@ -16,7 +16,7 @@ use teasel_tests::runs;
 /// Kills of each case: 3 x 11 in all.
 const KILLS: usize = 11;
 /// Kills come within this time after the ranks are there. A checkpoint is made every second.
-const LONGEST_DELAY: u64 = 1500;
+const LONGEST_DELAY: u64 = 1200;
 const DEADLINE: Duration = Duration::from_secs(120);
 
 #[derive(Clone, Copy, Debug)]
@@ -31,9 +31,9 @@ fn job(project: &Project, name: &str, workers: u32, processes: u32) -> std::path
         spec["training"] = json!({
             "workers": workers,
             "processesPerWorker": processes,
-            "epochs": 200,
+            "epochs": 120,
             "batchSize": 16,
-            "earlyStopping": {"patience": 200},
+            "earlyStopping": {"patience": 120},
             "checkpoint": {"interval": "1s"},
             "failurePolicy": {"maxFailures": 1000},
         });

@@ -18,9 +18,9 @@ fn job(project: &Project, name: &str) -> PathBuf {
     project.job(name, |spec| {
         spec["training"] = json!({
             "workers": 2,
-            "epochs": 200,
+            "epochs": 150,
             "batchSize": 16,
-            "earlyStopping": {"patience": 200},
+            "earlyStopping": {"patience": 150},
             "checkpoint": {"interval": "1s"},
         });
     })
