@@ -67,7 +67,10 @@ fn describe(prepared: &Prepared, context: &TaskContext<'_>) -> Outcome {
         report.rows,
         if prepared.dataset_made { "" } else { ", prepared before" }
     );
-    let message = report.drops().map_or(message.clone(), |drops| format!("{message}; dropped: {drops}"));
+    let message = match report.drops() {
+        Some(drops) => format!("{message}; dropped: {drops}"),
+        None => message,
+    };
     let mut outcome = outcome::ended(context.file, ExitCode::Done, "Prepared", message);
     outcome.dataset = Some(prepared.fingerprint.clone());
     outcome.metrics = [

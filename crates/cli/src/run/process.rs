@@ -152,8 +152,8 @@ pub(super) async fn run_all(
         let failed = |status: &ExitStatus| !status.success() && status.code() != Some(ExitCode::Stopped as i32);
         if together && statuses.iter().flatten().any(failed) {
             let since = *first_failure.get_or_insert_with(Instant::now);
-            for (worker, _) in workers.iter_mut().zip(&statuses).filter(|(_, status)| status.is_none()) {
-                if since.elapsed() > ECHO_GRACE {
+            if since.elapsed() > ECHO_GRACE {
+                for (worker, _) in workers.iter_mut().zip(&statuses).filter(|(_, status)| status.is_none()) {
                     worker.is_echo = true;
                     worker.signal(Signal::SIGKILL);
                 }
