@@ -1,0 +1,3 @@
+//! The `teasel-operator` program.
+
+fn main() {}
