@@ -25,14 +25,15 @@ test: tools lint deny ## Runs everything that checks the project.
 	cargo test --workspace --all-targets -- --test-threads 2; \
 	cargo test --workspace --doc
 
-lint: tools ## Checks format, lints, documentation and generated files.
+lint: tools ## Checks format, lints, documentation, generated files and the chart.
 	@$(ENVIRONMENT); \
 	cargo fmt --all --check; \
 	cargo clippy --workspace --all-targets -- -D warnings; \
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items; \
 	cargo run --quiet -p teasel-api --bin teasel-api-generate -- --check
+	@scripts/check-chart
 
-generate: tools ## Writes the generated files: crds/ and docs/reference/.
+generate: tools ## Writes the generated files: crds/, the chart's copy of it, and docs/reference/.
 	@$(ENVIRONMENT); cargo run --quiet -p teasel-api --bin teasel-api-generate
 
 deny: tools ## Checks licences, duplicate versions and sources of dependencies.

@@ -1,4 +1,5 @@
-//! Writes what is generated from the API's types: `crds/*.yaml` and `docs/reference/job.md`.
+//! Writes what is generated from the API's types: `crds/*.yaml`, the chart's templates of them, and
+//! `docs/reference/job.md`.
 //!
 //! With `--check` it writes nothing, and ends with 1 where a file isn't what it would write.
 
@@ -45,8 +46,22 @@ fn files() -> io::Result<Vec<(PathBuf, String)>> {
         let yaml = serde_saphyr::to_string(&definition).map_err(io::Error::other)?;
         let text = format!("# Generated from crates/api by `make generate`.\n{}\n", yaml.trim_end());
         files.push((Path::new("crds").join(name), text));
+        files.push((Path::new("charts/teasel/templates/crds").join(name), chart_template(&yaml)));
     }
     Ok(files)
+}
+
+/// The chart's template of a definition. It is no file of a `crds` folder, since Helm never upgrades those; and
+/// uninstalling keeps it, since every job of the cluster would go with it.
+fn chart_template(yaml: &str) -> String {
+    let metadata = "\nmetadata:\n  annotations:\n    helm.sh/resource-policy: keep\n  \
+                    labels: {{- include \"teasel.labels\" . | nindent 4 }}\n";
+    // Descriptions aren't templates.
+    let yaml = yaml.trim_end().replace("{{", "{{ \"{{\" }}").replacen("\nmetadata:\n", metadata, 1);
+    format!(
+        "{{{{- /* Generated from crates/api by `make generate`. */ -}}}}\n\
+         {{{{- if .Values.crds.enabled }}}}\n{yaml}\n{{{{- end }}}}\n"
+    )
 }
 
 fn write(files: &[(PathBuf, String)]) -> io::Result<()> {
