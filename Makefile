@@ -5,10 +5,10 @@ SHELL := /bin/bash
 ENVIRONMENT := environment="$$(scripts/environment)"; eval "$$environment"
 EXAMPLE := examples/movielens-100k
 
-.PHONY: help build demo test lint generate docs deny
+.PHONY: help build demo test test-cluster cluster lint generate docs deny
 
 help: ## Shows this list.
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 build: tools ## Builds `teasel` and `teasel-worker`.
 	@$(ENVIRONMENT); cargo build
@@ -24,6 +24,19 @@ test: tools lint deny ## Runs everything that checks the project.
 	cargo build --workspace --all-targets; \
 	cargo test --workspace --all-targets -- --test-threads 2; \
 	cargo test --workspace --doc
+
+test-cluster: tools ## Runs the tests that need Kubernetes, on a cluster that they start (its build takes ten minutes, once).
+	@scripts/cluster-packages
+	@scripts/kube > /dev/null
+	@scripts/helm > /dev/null
+	@$(ENVIRONMENT); \
+	cargo clippy --workspace --test cluster -- -D warnings; \
+	cargo build --workspace --bins --test cluster; \
+	cargo test --workspace --test cluster -- --test-threads 2
+
+cluster: tools ## Runs a Kubernetes cluster until Ctrl-C: with two nodes for root, with two fake ones for others.
+	@scripts/cluster-packages
+	@if [ "$$(id -u)" = 0 ]; then tests/cluster/cluster --nodes 2; else tests/cluster/cluster --fake-nodes 2; fi
 
 lint: tools ## Checks format, lints, documentation, generated files and the chart.
 	@$(ENVIRONMENT); \

@@ -16,7 +16,9 @@ const usage = `pod pause                  does nothing until it is told to end
 pod exit CODE [MESSAGE]    ends, with a termination message
 pod eat MIB                takes so much memory, and then pauses
 pod greet                  answers each caller on port 7000 with its own host name
-pod meet HOST              prints what the one who greets on HOST answers, as soon as there is one`
+pod meet HOST...           greets, and calls each host, until all have met`
+
+const port = ":7000"
 
 func main() {
 	arguments := append(os.Args[1:], "", "", "")
@@ -29,9 +31,9 @@ func main() {
 	case "eat":
 		err = eat(argument)
 	case "greet":
-		err = greet()
+		err = greet(ignored())
 	case "meet":
-		meet(argument)
+		err = meet(os.Args[2:])
 	default:
 		err = fmt.Errorf("usage:\n%s", usage)
 	}
@@ -76,12 +78,22 @@ func eat(mebibytes string) error {
 	return nil
 }
 
-func greet() error {
+func ignored() chan<- struct{} {
+	callers := make(chan struct{})
+	go func() {
+		for range callers {
+		}
+	}()
+	return callers
+}
+
+// greet answers callers for ever, and tells of each.
+func greet(callers chan<- struct{}) error {
 	name, err := os.Hostname()
 	if err != nil {
 		return err
 	}
-	listener, err := net.Listen("tcp", ":7000")
+	listener, err := net.Listen("tcp", port)
 	if err != nil {
 		return err
 	}
@@ -92,20 +104,40 @@ func greet() error {
 		}
 		fmt.Fprintln(connection, name)
 		connection.Close()
+		callers <- struct{}{}
 	}
 }
 
-// meet calls again and again: a name is there only some time after its pod, and its port after that.
-func meet(host string) {
-	for {
-		if connection, err := net.DialTimeout("tcp", host+":7000", time.Second); err == nil {
-			if line, err := bufio.NewReader(connection).ReadString('\n'); err == nil {
-				fmt.Print(line)
-				return
-			}
-		} else {
-			fmt.Fprintln(os.Stderr, err)
+// meet ends when each of hosts has answered, and as many have called: nobody goes before all have met.
+func meet(hosts []string) error {
+	callers := make(chan struct{}, len(hosts))
+	failed := make(chan error, 1)
+	go func() { failed <- greet(callers) }()
+	for _, host := range hosts {
+		fmt.Print("met ", call(host))
+	}
+	for range hosts {
+		select {
+		case <-callers:
+		case err := <-failed:
+			return err
 		}
+	}
+	return nil
+}
+
+// call tries again and again: a name is there only some time after its pod, and its port after that.
+func call(host string) string {
+	for {
+		connection, err := net.DialTimeout("tcp", host+port, time.Second)
+		if err == nil {
+			line, err := bufio.NewReader(connection).ReadString('\n')
+			connection.Close()
+			if err == nil {
+				return line
+			}
+		}
+		fmt.Fprintln(os.Stderr, err)
 		time.Sleep(100 * time.Millisecond)
 	}
 }

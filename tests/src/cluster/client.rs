@@ -1,0 +1,107 @@
+//! What tests ask of a cluster: by kubectl and helm, as people do.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+
+use super::Cluster;
+use super::command::{good, root, script};
+
+impl Cluster {
+    /// Runs kubectl, and returns what it prints.
+    ///
+    /// # Errors
+    /// Where it fails, with what it says on standard error.
+    pub fn kubectl(&self, arguments: &[&str]) -> Result<String> {
+        self.kubectl_with(arguments, "")
+    }
+
+    /// The same, with `input` as its standard input.
+    ///
+    /// # Errors
+    /// Where it fails, with what it says on standard error.
+    pub fn kubectl_with(&self, arguments: &[&str], input: &str) -> Result<String> {
+        self.run(&self.kubectl, arguments, input)
+    }
+
+    /// Runs `kubectl ... --output json`.
+    ///
+    /// # Errors
+    /// Where it fails.
+    pub fn json(&self, arguments: &[&str]) -> Result<Value> {
+        let out = self.kubectl(&[arguments, &["--output", "json"]].concat())?;
+        serde_json::from_str(&out).with_context(|| format!("kubectl {}: {out}", arguments.join(" ")))
+    }
+
+    /// Applies manifests, in YAML or JSON, on the server's side.
+    ///
+    /// # Errors
+    /// Where one of them is refused.
+    pub fn apply(&self, manifests: &str) -> Result<String> {
+        self.kubectl_with(&["apply", "--server-side", "--filename", "-"], manifests)
+    }
+
+    /// Runs helm, and returns what it prints.
+    ///
+    /// # Errors
+    /// Where it can't be installed or fails, with what it says on standard error.
+    pub fn helm(&self, arguments: &[&str]) -> Result<String> {
+        self.run(Path::new(&script("scripts/helm", &[] as &[&str])?), arguments, "")
+    }
+
+    /// Installs both custom resources of this project.
+    ///
+    /// # Errors
+    /// Where one is refused or not served.
+    pub fn install_resources(&self) -> Result<()> {
+        let folder = root().join("crds").display().to_string();
+        self.kubectl(&["apply", "--server-side", "--force-conflicts", "--filename", &folder])?;
+        self.kubectl(&["wait", "--for", "condition=Established", "--timeout", "20s", "--filename", &folder])?;
+        Ok(())
+    }
+
+    fn run(&self, program: &Path, arguments: &[&str], input: &str) -> Result<String> {
+        let mut command = Command::new(program);
+        command.args(arguments).env("KUBECONFIG", &self.kubeconfig);
+        for name in ["KUBECACHEDIR", "HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME"] {
+            command.env(name, self.caches.path().join(name));
+        }
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().with_context(|| format!("{} can't start", program.display()))?;
+        let mut stdin = child.stdin.take().context("the program has a standard input")?;
+        let output = std::thread::scope(|scope| {
+            // A program that fails needn't have read everything.
+            scope.spawn(move || stdin.write_all(input.as_bytes()));
+            child.wait_with_output()
+        })?;
+        good(program, arguments, output)
+    }
+}
+
+/// Waits until `condition` holds, looking five times a second.
+///
+/// # Errors
+/// After `deadline`, with `description` and the last error of the condition.
+pub fn wait_for<T>(
+    description: &str,
+    deadline: Duration,
+    mut condition: impl FnMut() -> Result<Option<T>>,
+) -> Result<T> {
+    let started = Instant::now();
+    loop {
+        let failed = match condition() {
+            Ok(Some(value)) => return Ok(value),
+            Ok(None) => None,
+            Err(error) => Some(error),
+        };
+        if started.elapsed() >= deadline {
+            let waited = format!("waited {deadline:?} for {description}");
+            return Err(failed.unwrap_or_else(|| anyhow::anyhow!("it isn't so yet")).context(waited));
+        }
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}

@@ -1,0 +1,7 @@
+//! What needs a Kubernetes cluster. `make test-cluster` runs these tests, on a cluster that they start, or on the one that
+//! `TEASEL_TEST_KUBECONFIG` names.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod nodes;
+mod resources;
+mod teardown;

@@ -1,0 +1,65 @@
+//! The API server takes this project's resources, and refuses bad ones in words.
+
+use serde_json::{Value, json};
+use teasel_tests::cluster::shared;
+
+/// A job that is as small as possible.
+fn job(name: &str) -> Value {
+    json!({
+        "apiVersion": "teasel.dev/v1alpha1",
+        "kind": "RecommenderJob",
+        "metadata": {"name": name},
+        "spec": {
+            "storage": {"uri": "s3://films/teasel"},
+            "data": {
+                "interactions": {
+                    "location": {"uri": "s3://films/interactions.csv"},
+                    "columns": {"user": "user_id", "item": "item_id"},
+                },
+            },
+            "scoring": {"tenants": [{"name": "city", "output": {"uri": "s3://films/lists"}}]},
+        },
+    })
+}
+
+#[test]
+fn the_example_is_taken_and_explained() {
+    let cluster = shared();
+    cluster.install_resources().unwrap();
+    let namespace = cluster.namespace().unwrap();
+    let example = include_str!("../../../examples/movielens-100k/job.yaml");
+    namespace.apply(example).unwrap();
+    let taken = namespace.json(&["get", "recjob", "movielens-100k"]).unwrap();
+    assert_eq!(taken["spec"]["training"], json!({"seed": 1, "workers": 2}), "no default is filled in");
+
+    let explained = cluster.kubectl(&["explain", "recommenderjobs.spec"]).unwrap();
+    for field in ["storage", "data", "model", "training", "gates", "scoring", "publish", "history"] {
+        assert!(explained.contains(&format!("  {field}\t")), "{field}: {explained}");
+    }
+    let columns = namespace.kubectl(&["get", "recommenderjobs"]).unwrap();
+    assert!(columns.starts_with("NAME "), "{columns}");
+    assert!(columns.contains("CHECKPOINT"), "{columns}");
+    let scheduled = cluster.kubectl(&["explain", "scheduledrecommenderjobs.spec.schedule"]).unwrap();
+    assert!(scheduled.contains("FIELD: schedule"), "{scheduled}");
+}
+
+#[test]
+fn a_bad_job_is_refused_in_words() {
+    let cluster = shared();
+    cluster.install_resources().unwrap();
+    let namespace = cluster.namespace().unwrap();
+    namespace.apply(&job(&"a".repeat(40)).to_string()).unwrap();
+    let long = namespace.apply(&job(&"a".repeat(41)).to_string()).unwrap_err().to_string();
+    assert!(long.contains("the name of a job has at most 40 characters"), "{long}");
+
+    let mut idle = job("idle");
+    idle["spec"]["training"] = json!({"workers": 0});
+    let idle = namespace.apply(&idle.to_string()).unwrap_err().to_string();
+    assert!(idle.contains("spec.training.workers: Invalid value: 0"), "{idle}");
+    assert!(idle.contains("should be greater than or equal to 1"), "{idle}");
+
+    let mut unknown = job("unknown");
+    unknown["spec"]["trainnig"] = json!({"workers": 1});
+    let unknown = namespace.apply(&unknown.to_string()).unwrap_err().to_string();
+    assert!(unknown.contains("trainnig"), "{unknown}");
+}
