@@ -81,11 +81,16 @@ pub fn alone_with_real_nodes() -> Option<Alone> {
     real_nodes_are_possible().then(alone)
 }
 
-/// Takes the shared cluster down, for a test that starts one of its own.
-pub fn vacant() -> Vacant {
+/// Takes the shared cluster down, for a test that starts one of its own; where tests are to run on a given cluster, says
+/// that this one is left out.
+pub fn vacant() -> Option<Vacant> {
+    if std::env::var_os(GIVEN).is_some() {
+        leave_out("a cluster of its own");
+        return None;
+    }
     let mut guard = SHARED.write().unwrap_or_else(PoisonError::into_inner);
     *guard = None;
-    Vacant(guard)
+    Some(Vacant(guard))
 }
 
 fn alone() -> Alone {
@@ -103,15 +108,20 @@ fn alone() -> Alone {
 }
 
 fn real_nodes_are_possible() -> bool {
-    let missing = if std::env::var_os(GIVEN).is_some() {
-        format!("nodes that {GIVEN} doesn't give")
-    } else if nix::unistd::geteuid().is_root() {
-        return true;
-    } else {
-        "real nodes, and so root".to_owned()
-    };
+    if std::env::var_os(GIVEN).is_some() {
+        leave_out("nodes that can be switched off");
+        return false;
+    }
+    let root = nix::unistd::geteuid().is_root();
+    if !root {
+        leave_out("real nodes, and so root");
+    }
+    root
+}
+
+/// Not by eprintln: what a test that passes prints isn't shown.
+fn leave_out(needs: &str) {
     let test = std::thread::current();
-    // Not by eprintln: what a test that passes prints isn't shown.
-    let _ = writeln!(std::io::stderr(), "left out: {} needs {missing}", test.name().unwrap_or("a test"));
-    false
+    let line = format!("left out: {} needs {needs}\n", test.name().unwrap_or("a test"));
+    let _ = std::io::stderr().write_all(line.as_bytes());
 }

@@ -1,7 +1,9 @@
-//! The API server takes this project's resources, and refuses bad ones in words.
+//! The API server takes this project's resources, and refuses bad ones in words; and pods that may do too much.
+
+use std::time::Duration;
 
 use serde_json::{Value, json};
-use teasel_tests::cluster::shared;
+use teasel_tests::cluster::{shared, wait_for};
 
 /// A job that is as small as possible.
 fn job(name: &str) -> Value {
@@ -32,14 +34,21 @@ fn the_example_is_taken_and_explained() {
     let taken = namespace.json(&["get", "recjob", "movielens-100k"]).unwrap();
     assert_eq!(taken["spec"]["training"], json!({"seed": 1, "workers": 2}), "no default is filled in");
 
-    let explained = cluster.kubectl(&["explain", "recommenderjobs.spec"]).unwrap();
+    // The API server publishes descriptions a moment after it takes objects.
+    let explained = wait_for("descriptions of the fields", Duration::from_secs(20), || {
+        cluster.kubectl(&["explain", "recommenderjobs.spec"]).map(Some)
+    })
+    .unwrap();
     for field in ["storage", "data", "model", "training", "gates", "scoring", "publish", "history"] {
         assert!(explained.contains(&format!("  {field}\t")), "{field}: {explained}");
     }
     let columns = namespace.kubectl(&["get", "recommenderjobs"]).unwrap();
     assert!(columns.starts_with("NAME "), "{columns}");
     assert!(columns.contains("CHECKPOINT"), "{columns}");
-    let scheduled = cluster.kubectl(&["explain", "scheduledrecommenderjobs.spec.schedule"]).unwrap();
+    let scheduled = wait_for("descriptions of the other resource", Duration::from_secs(20), || {
+        cluster.kubectl(&["explain", "scheduledrecommenderjobs.spec.schedule"]).map(Some)
+    })
+    .unwrap();
     assert!(scheduled.contains("FIELD: schedule"), "{scheduled}");
 }
 
@@ -62,4 +71,21 @@ fn a_bad_job_is_refused_in_words() {
     unknown["spec"]["trainnig"] = json!({"workers": 1});
     let unknown = namespace.apply(&unknown.to_string()).unwrap_err().to_string();
     assert!(unknown.contains("trainnig"), "{unknown}");
+}
+
+#[test]
+fn pod_security_is_enforced() {
+    let cluster = shared();
+    let namespace = cluster.namespace().unwrap();
+    let refused = namespace.kubectl(&["run", "root", "--image", "teasel.test/any:1"]).unwrap_err().to_string();
+    assert!(refused.contains("violates PodSecurity \"restricted:latest\""), "{refused}");
+}
+
+#[test]
+fn helm_reaches_the_cluster() {
+    let cluster = shared();
+    let namespace = cluster.namespace().unwrap();
+    assert_eq!(namespace.helm(&["list", "--output", "json"]).unwrap().trim(), "[]");
+    let refused = namespace.helm(&["uninstall", "missing"]).unwrap_err().to_string();
+    assert!(refused.contains("release: not found"), "{refused}");
 }
