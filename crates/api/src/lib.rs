@@ -10,6 +10,7 @@
 mod load;
 pub mod location;
 pub mod outcome;
+pub mod progress;
 mod reference;
 mod resolve;
 pub mod resolved;

@@ -1,5 +1,6 @@
 //! Task files: what one worker process is asked to do.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::Digest;
 
@@ -49,7 +50,7 @@ pub enum Task {
 }
 
 /// A task's name, as on the command line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[allow(missing_docs)]
 pub enum TaskKind {
@@ -60,6 +61,21 @@ pub enum TaskKind {
     Score,
     Publish,
     Collect,
+}
+
+impl TaskKind {
+    /// The name, as in labels and on the command line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            TaskKind::Inspect => "inspect",
+            TaskKind::Prepare => "prepare",
+            TaskKind::Train => "train",
+            TaskKind::Evaluate => "evaluate",
+            TaskKind::Score => "score",
+            TaskKind::Publish => "publish",
+            TaskKind::Collect => "collect",
+        }
+    }
 }
 
 impl Task {

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use teasel_api::location::{Location, credential_prefix};
 use teasel_api::outcome::ExitCode;
-use teasel_api::resolved::{Job, Split, Tenant};
+use teasel_api::resolved::{Job, Place, Tenant};
 
 use crate::failure::Failure;
 
@@ -78,7 +78,7 @@ impl Secrets {
 
     /// Refuses a job that names a secret which wasn't given, naming all of them.
     pub(crate) fn check(&self, job: &Job) -> Result<(), Failure> {
-        let places = job_places(job).into_iter().chain(job.scoring.tenants.iter().flat_map(tenant_places));
+        let places = job.places().into_iter().chain(job.scoring.tenants.iter().flat_map(Tenant::places));
         let missing: std::collections::BTreeSet<&str> = places
             .filter(|place| !is_in_environment(place.field))
             .filter_map(|place| place.location.secret_ref.as_ref())
@@ -100,46 +100,6 @@ impl Secrets {
 fn is_in_environment(field: &str) -> bool {
     let prefix = credential_prefix(field);
     std::env::vars_os().any(|(name, _)| name.to_string_lossy().starts_with(&prefix))
-}
-
-/// A location and the path of the field that holds it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Place<'a> {
-    /// Path, such as `data.items`.
-    pub(crate) field: &'a str,
-    /// The place.
-    pub(crate) location: &'a Location,
-}
-
-/// What the tasks of the whole job reach.
-pub(crate) fn job_places(job: &Job) -> Vec<Place<'_>> {
-    let mut places = vec![
-        Place { field: "storage", location: &job.storage },
-        Place { field: "data.interactions", location: &job.data.interactions.location },
-    ];
-    if let Some(items) = &job.data.items {
-        places.push(Place { field: "data.items", location: &items.location });
-    }
-    if let Split::Provided { train, validation, test } = &job.data.split {
-        places.extend([
-            Place { field: "data.split.provided.train", location: train },
-            Place { field: "data.split.provided.validation.foldIn", location: &validation.fold_in },
-            Place { field: "data.split.provided.validation.heldOut", location: &validation.held_out },
-            Place { field: "data.split.provided.test.foldIn", location: &test.fold_in },
-            Place { field: "data.split.provided.test.heldOut", location: &test.held_out },
-        ]);
-    }
-    places
-}
-
-/// What the tasks of one tenant reach: its own view of the storage, its output and its catalogue.
-pub(crate) fn tenant_places(tenant: &Tenant) -> Vec<Place<'_>> {
-    let mut places = vec![
-        Place { field: "storage", location: &tenant.storage },
-        Place { field: "output", location: &tenant.output },
-    ];
-    places.extend(tenant.catalog.as_ref().map(|location| Place { field: "catalog", location }));
-    places
 }
 
 /// Parses lines `NAME=VALUE`; the error is the number of the first other line.

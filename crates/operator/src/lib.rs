@@ -1,1 +1,13 @@
-//! The Kubernetes operator.
+//! The Kubernetes operator: it turns jobs into Kubernetes objects and status, and only decides. Workers do.
+
+pub mod configuration;
+pub mod context;
+pub mod job;
+pub mod metrics;
+pub mod names;
+mod operator;
+pub mod server;
+pub mod task_key;
+pub mod watch_health;
+
+pub use operator::main;

@@ -1,3 +1,5 @@
 //! The `teasel-operator` program.
 
-fn main() {}
+fn main() -> anyhow::Result<std::process::ExitCode> {
+    teasel_operator::main()
+}

@@ -15,6 +15,9 @@ use crate::signals::{self, StopRequest};
 use crate::telemetry::{self, ProgressHandle};
 use crate::{collect, evaluate, inspect, outcome, prepare, publish, score, train};
 
+/// Environment variable that says which life of the attempt this is, instead of the task file.
+const INCARNATION: &str = "TEASEL_INCARNATION";
+
 /// What a task is given beside its own part of the task file.
 pub(crate) struct TaskContext<'a> {
     pub(crate) file: &'a TaskFile,
@@ -129,10 +132,14 @@ fn serve(runtime: &tokio::runtime::Runtime, arguments: &TaskArguments, progress:
 /// Reads a task file of our version.
 pub(crate) fn read_task(path: &Path) -> Result<TaskFile, String> {
     let bytes = std::fs::read(path).map_err(|error| format!("can't read {}: {error}", path.display()))?;
-    let file: TaskFile =
+    let mut file: TaskFile =
         serde_json::from_slice(&bytes).map_err(|error| format!("{} is no task file: {error}", path.display()))?;
     if file.version != TASK_VERSION {
         return Err(format!("{} is of version {}, this worker reads {TASK_VERSION}", path.display(), file.version));
+    }
+    // In a cluster the attempt's life is its Job's, whose UID isn't known yet when the file is made. Ranks inherit it.
+    if let Ok(incarnation) = std::env::var(INCARNATION) {
+        file.incarnation = incarnation;
     }
     Ok(file)
 }

@@ -5,11 +5,13 @@
 
 mod data;
 mod model;
+mod places;
 mod scoring;
 mod training;
 
 pub use data::*;
 pub use model::*;
+pub use places::Place;
 pub use scoring::*;
 pub use training::*;
 

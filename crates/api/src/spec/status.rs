@@ -3,6 +3,8 @@
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
+use crate::task::TaskKind;
+
 /// Schema of a time: RFC 3339 text.
 pub(crate) fn timestamp(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "string", "format": "date-time" })
@@ -24,14 +26,19 @@ pub struct RecommenderJobStatus {
     /// run is the name of the job's run in storage.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run: Option<String>,
+    /// dataset is the fingerprint of the prepared dataset.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dataset: Option<String>,
     /// frozen lists the stages whose fields can't change any more.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 10), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["stage"]))]
     pub frozen: Vec<FrozenStage>,
     /// conditions of the job.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
-    /// attempts are each task's newest and every running one, and the newest 20 others.
+    /// attempts are each task's newest and every running one, and the newest 20 others. Of a tenant that has
+    /// succeeded, tenants has the number.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub attempts: Vec<AttemptStatus>,
     /// activeSeconds is how long the job was active before activeSince.
@@ -70,6 +77,9 @@ pub struct RecommenderJobStatus {
     /// publishedRun is the run that was published.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub published_run: Option<String>,
+    /// retry is the newest value of the annotation teasel.dev/retry that was acted on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry: Option<String>,
     /// publishRequest answers the newest request to publish, roll back or release.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub publish_request: Option<PublishRequestStatus>,
@@ -102,12 +112,21 @@ pub enum Phase {
 #[derive(JsonSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FrozenStage {
-    /// stage is the name of the stage.
-    pub stage: String,
+    /// stage is Data (data and storage), Model (model and training) or Gates. A tenant's hash stands in tenants.
+    pub stage: Stage,
     /// hash over the stage's resolved fields.
     pub hash: String,
     /// generation that they were resolved from.
     pub generation: i64,
+}
+
+/// Fields of a job that are resolved together, before the first attempt that reads them.
+#[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub enum Stage {
+    Data,
+    Model,
+    Gates,
 }
 
 /// A condition, as meta/v1 has it.
@@ -137,16 +156,20 @@ pub struct Condition {
 #[serde(rename_all = "camelCase")]
 pub struct AttemptStatus {
     /// task is the task's name.
-    pub task: String,
+    pub task: TaskKind,
+    /// tenant that the task is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<String>,
     /// number of the attempt.
     pub number: u32,
-    /// jobUID is the UID of the attempt's Job.
+    /// jobUID is the UID of the attempt's Job, once it is seen.
     #[serde(rename = "jobUID", default, skip_serializing_if = "Option::is_none")]
     pub job_uid: Option<String>,
-    /// startTime is when its Job was created.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// hash over the fields that the attempt was made from.
+    pub hash: String,
+    /// startTime is when the attempt was decided on.
     #[schemars(schema_with = "timestamp")]
-    pub start_time: Option<jiff::Timestamp>,
+    pub start_time: jiff::Timestamp,
     /// endTime is when it ended or was given up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "timestamp")]
@@ -154,15 +177,55 @@ pub struct AttemptStatus {
     /// firstStep is the training step that it started from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_step: Option<u64>,
-    /// lastStep is the newest step that it made durable.
+    /// lastStep is the newest training step that it made durable; of scoring, the number of shards that are done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_step: Option<u64>,
-    /// outcome is how it ended: Succeeded, Failed, OutOfMemory, Disrupted or GivenUp.
+    /// outcome is how it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub outcome: Option<String>,
+    pub outcome: Option<AttemptOutcome>,
     /// reason in CamelCase.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// message is what the failed worker said, or what Kubernetes said of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// failures of the task since it was started or mended, this one included.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub failures: u32,
+    /// outOfMemory counts those by lack of memory.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub out_of_memory: u32,
+    /// withoutProgress counts the attempts in a row that ended, whatever the reason, with no more done than before.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub without_progress: u32,
+    /// retryingSince is when the first of the attempts in a row ended that lacked input or permission.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "timestamp")]
+    pub retrying_since: Option<jiff::Timestamp>,
+    /// mended says that the fields were changed, or a retry asked for, after the task had failed for good.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub mended: bool,
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+/// How an attempt ended.
+#[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AttemptOutcome {
+    /// The task is done.
+    Succeeded,
+    /// It failed, which counts against failurePolicy.maxFailures.
+    Failed,
+    /// It ran out of memory, which counts against failurePolicy.maxOutOfMemory.
+    OutOfMemory,
+    /// It would end the same way again, unless something is changed.
+    PermanentFailure,
+    /// Its pods were taken away, or never placed: free, as long as work advances.
+    Disrupted,
+    /// It was stopped on request.
+    Suspended,
 }
 
 /// What failurePolicy limits.
@@ -249,25 +312,31 @@ pub struct MetricStatus {
 }
 
 /// A tenant.
-#[derive(JsonSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TenantStatus {
     /// name of the tenant.
     pub name: String,
-    /// phase is Pending, Preparing, Scoring, Scored, Published, NotPublished or Failed.
-    pub phase: String,
-    /// hash over the tenant's resolved fields.
+    /// phase of the tenant.
+    pub phase: TenantPhase,
+    /// hash over the tenant's resolved fields, from its first attempt on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hash: Option<String>,
-    /// attempt is the number of the newest attempt.
+    /// prepared is the value of the tenant column whose users were laid out for scoring, hashed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prepared: Option<String>,
+    /// attempt is the highest number of an attempt at one of the tenant's tasks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempt: Option<u32>,
-    /// jobUID is the UID of its Job.
+    /// jobUID is the UID of that attempt's Job.
     #[serde(rename = "jobUID", default, skip_serializing_if = "Option::is_none")]
     pub job_uid: Option<String>,
-    /// outcome of the newest attempt that ended.
+    /// outcome in CamelCase: Published, AwaitingApproval, Held, Superseded, or why the tenant failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<String>,
+    /// scoreHash names the lists among those of this run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub score_hash: Option<String>,
     /// users that have lists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub users: Option<u64>,
@@ -283,13 +352,39 @@ pub struct TenantStatus {
     pub message: Option<String>,
 }
 
+/// Where a tenant is.
+#[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TenantPhase {
+    /// Not begun.
+    #[default]
+    Pending,
+    /// Its users are being laid out.
+    Preparing,
+    /// Its users are being scored.
+    Scoring,
+    /// Its lists are whole, and wait to be published.
+    Scored,
+    /// Its output points to this run.
+    Published,
+    /// Its lists are whole, and something stands in the way: a hold, a newer run.
+    NotPublished,
+    /// It failed.
+    Failed,
+}
+
 /// The answer to a request.
 #[derive(JsonSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PublishRequestStatus {
     /// id of the request.
     pub id: String,
-    /// outcome of the request, once it is known.
+    /// tenant that it was for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<String>,
+    /// outcome of the request in CamelCase, once it is known: RolledBack, Released, Published, Refused, ….
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<String>,
+    /// message says more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
 }

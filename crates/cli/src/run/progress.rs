@@ -1,43 +1,17 @@
 //! What people see while workers run.
 
-use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use serde::Deserialize;
+use teasel_api::progress::{EpochRecord, Progress};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 /// How long a worker may take to answer.
 const PATIENCE: Duration = Duration::from_millis(500);
-
-/// A worker's answer to `GET /progress`.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub(super) struct Progress {
-    pub(super) epoch: u32,
-    pub(super) epochs: u32,
-    pub(super) percent: f64,
-    pub(super) users_per_second: f64,
-    pub(super) loss: Option<f64>,
-    pub(super) metrics: BTreeMap<String, f64>,
-    pub(super) history: Vec<Epoch>,
-    pub(super) notices: Vec<String>,
-    pub(super) message: String,
-}
-
-/// An epoch that is done.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub(super) struct Epoch {
-    pub(super) epoch: u32,
-    pub(super) negative_log_likelihood: f64,
-    pub(super) divergence: f64,
-    pub(super) validation: BTreeMap<String, f64>,
-}
 
 /// Looks at a running worker now and then.
 pub(crate) trait Poll {
@@ -160,7 +134,7 @@ fn message(progress: &Progress) -> String {
     parts.join(", ")
 }
 
-fn epoch_line(epoch: &Epoch, epochs: u32) -> String {
+fn epoch_line(epoch: &EpochRecord, epochs: u32) -> String {
     let metrics: Vec<_> = epoch.validation.iter().map(|(name, value)| format!("{name} {value:.4}")).collect();
     format!(
         "epoch {}/{epochs}: likelihood loss {:.3}, divergence {:.3}, {}",

@@ -19,7 +19,7 @@ use super::local::Local;
 use super::progress::{Display, Silent};
 use crate::failure::Failure;
 use crate::reference::open;
-use crate::secrets::{Environment, Secrets, job_places, tenant_places};
+use crate::secrets::{Environment, Secrets};
 
 /// Memory that prepare's queries may use before they spill.
 const PREPARE_MEMORY: u64 = 1 << 30;
@@ -51,7 +51,7 @@ pub(super) async fn prepare(local: &mut Local, job: &Job, secrets: &Secrets) -> 
         scratch: Some(local.scratch().display().to_string()),
     };
     let mut display = Display::new("prepare");
-    let outcome = local.task(Task::Prepare(task), 1, &secrets.environment(job_places(job)), &mut display).await?;
+    let outcome = local.task(Task::Prepare(task), 1, &secrets.environment(job.places()), &mut display).await?;
     display.end(&outcome.message);
     Ok(outcome)
 }
@@ -75,7 +75,7 @@ impl Stages<'_> {
     }
 
     fn job_environment(&self) -> Environment {
-        self.secrets.environment(job_places(self.job))
+        self.secrets.environment(self.job.places())
     }
 
     /// Trains, in as many attempts as the failure policy allows.
@@ -185,7 +185,7 @@ impl Stages<'_> {
     async fn score_tenant(&mut self, tenant: &Tenant) -> Result<TenantResult, Failure> {
         let scoring = &self.job.scoring;
         let task = score_task(self.job, tenant, &self.run, &self.ownership, &self.dataset);
-        let environment = self.secrets.environment(tenant_places(tenant));
+        let environment = self.secrets.environment(tenant.places());
         // `Scored` alone means that the pointer can be moved and isn't yet.
         let found = inspect_score(&mut self.local, &task, &environment).await?;
         if let Some(settled) = found.filter(|outcome| outcome.reason != "Scored") {
@@ -272,7 +272,7 @@ pub(crate) async fn scored_hash(
     // Whether to publish is what is being decided.
     let asked = score_task(job, tenant, &record.run, &record.ownership, &record.dataset);
     let task = ScoreTask { publish: false, take_over: true, ..asked };
-    let found = inspect_score(local, &task, &secrets.environment(tenant_places(tenant))).await?;
+    let found = inspect_score(local, &task, &secrets.environment(tenant.places())).await?;
     Ok(found.and_then(|outcome| outcome.score_hash))
 }
 
@@ -292,7 +292,7 @@ pub(crate) async fn publish(
         action,
         history: job.history.clone(),
     };
-    let environment = secrets.environment(tenant_places(tenant));
+    let environment = secrets.environment(tenant.places());
     local.task(Task::Publish(task), 1, &environment, &mut Silent).await
 }
 

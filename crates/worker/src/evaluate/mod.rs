@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use teasel_api::outcome::{ExitCode, GATE_NOT_MET, Outcome};
+use teasel_api::progress::EpochRecord;
 use teasel_api::resolved::{Bound, Gate};
 use teasel_api::task::{EvaluateTask, TaskKind};
 use teasel_data::{Dataset, HeldOut, HeldOutSet};
@@ -19,7 +20,7 @@ use teasel_storage::{RunRecord, Store};
 
 use crate::error::TaskError;
 use crate::model_store::{self, NewModel};
-use crate::train::{EpochRecord, claim_of};
+use crate::train::claim_of;
 use crate::worker::TaskContext;
 use crate::{outcome, places};
 use best::best_model;

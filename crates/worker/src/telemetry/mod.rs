@@ -3,5 +3,5 @@
 mod progress;
 mod server;
 
-pub(crate) use progress::{Progress, ProgressHandle};
+pub(crate) use progress::ProgressHandle;
 pub(crate) use server::serve;

@@ -11,7 +11,9 @@ use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
 
-use super::{Progress, ProgressHandle};
+use teasel_api::progress::Progress;
+
+use super::ProgressHandle;
 
 /// Serves `progress` at `listen` until the runtime ends, and writes the bound address to `address_file`.
 ///

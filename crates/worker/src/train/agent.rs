@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use teasel_api::outcome::{ExitCode, Outcome};
+use teasel_api::progress::Progress;
 use teasel_api::task::{TaskFile, TrainTask};
 
 use super::rendezvous;
@@ -17,7 +18,7 @@ use crate::arguments::TrainArguments;
 use crate::error::TaskError;
 use crate::outcome;
 use crate::signals::StopRequest;
-use crate::telemetry::{Progress, ProgressHandle};
+use crate::telemetry::ProgressHandle;
 
 /// How often children, signals and progress are looked at.
 const TICK: Duration = Duration::from_millis(25);

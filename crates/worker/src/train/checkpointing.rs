@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use teasel_api::progress::CheckpointProgress;
 use teasel_storage::checkpoint;
 use teasel_storage::run_log::{Checkpoint, Event, Writer};
 use tokio::runtime::Handle;
@@ -27,17 +28,19 @@ pub(super) struct Checkpointer {
     runtime: Handle,
     keep: usize,
     interval: Duration,
-    newest: Instant,
+    last_begun: Instant,
     state: State,
     /// Epoch that this writer's newest Best entry stands for. 0 at first, also after a resume: a former writer may have
     /// died between a checkpoint and its Best.
     best_epoch: u32,
     durable_step: Option<u64>,
+    /// The newest that this writer committed.
+    newest: Option<CheckpointProgress>,
 }
 
 enum State {
     Idle(Box<Writer>),
-    Writing(JoinHandle<Result<(Box<Writer>, u64), TaskError>>),
+    Writing(JoinHandle<Result<(Box<Writer>, CheckpointProgress), TaskError>>),
     /// The writer went down with an error that has been returned.
     Gone,
 }
@@ -49,10 +52,11 @@ impl Checkpointer {
             runtime,
             keep: keep as usize,
             interval,
-            newest: Instant::now(),
+            last_begun: Instant::now(),
             state: State::Idle(Box::new(writer)),
             best_epoch: 0,
             durable_step,
+            newest: None,
         }
     }
 
@@ -62,7 +66,7 @@ impl Checkpointer {
             let writer = self.settle()?;
             self.state = State::Idle(writer);
         }
-        Ok(matches!(self.state, State::Idle(_)) && self.newest.elapsed() >= self.interval)
+        Ok(matches!(self.state, State::Idle(_)) && self.last_begun.elapsed() >= self.interval)
     }
 
     /// The last step that is durable.
@@ -70,10 +74,15 @@ impl Checkpointer {
         self.durable_step
     }
 
+    /// The newest checkpoint that this attempt made durable.
+    pub(super) fn newest(&self) -> Option<CheckpointProgress> {
+        self.newest.clone()
+    }
+
     /// Begins to write `snapshot`, after the one before.
     pub(super) fn begin(&mut self, snapshot: Snapshot) -> Result<(), TaskError> {
         let writer = self.settle()?;
-        self.newest = Instant::now();
+        self.last_begun = Instant::now();
         let new_best = (snapshot.position.best.epoch > self.best_epoch && snapshot.best.is_some())
             .then_some(snapshot.position.best.epoch);
         self.best_epoch = new_best.unwrap_or(self.best_epoch);
@@ -100,11 +109,12 @@ impl Checkpointer {
         match std::mem::replace(&mut self.state, State::Gone) {
             State::Idle(writer) => Ok(writer),
             State::Writing(task) => {
-                let (writer, step) = self
+                let (writer, committed) = self
                     .runtime
                     .block_on(task)
                     .map_err(|error| TaskError::bug(format!("the checkpoint's writer: {error}")))??;
-                self.durable_step = Some(step);
+                self.durable_step = Some(committed.step);
+                self.newest = Some(committed);
                 Ok(writer)
             }
             State::Gone => Err(TaskError::bug("a checkpoint after one that failed")),
@@ -117,7 +127,7 @@ async fn write(
     snapshot: Snapshot,
     new_best: bool,
     keep: usize,
-) -> Result<(Box<Writer>, u64), TaskError> {
+) -> Result<(Box<Writer>, CheckpointProgress), TaskError> {
     let Snapshot { position, model, optimizer, best } = snapshot;
     let state = serde_json::to_vec(&position).map_err(|error| TaskError::bug(error.to_string()))?;
     let step = position.global_step;
@@ -129,6 +139,7 @@ async fn write(
     files.extend(best.map(|best| (BEST_FILE.to_owned(), best)));
     let folder = writer.log().folder().clone();
     let files = checkpoint::upload(folder, writer.term(), step, files).await?;
+    let uri = writer.log().folder().uri_of(files.first().map_or("", |file| folder_of(&file.name)));
     let metrics = position.history.last().map_or_else(BTreeMap::new, |record| record.validation.clone());
     let entry =
         writer.append(Event::Checkpoint(Checkpoint { step, epoch: position.epoch, files, metrics })).await?;
@@ -136,5 +147,9 @@ async fn write(
         writer.append(Event::Best { entry }).await?;
     }
     checkpoint::collect(&mut writer, keep).await?;
-    Ok((writer, step))
+    Ok((writer, CheckpointProgress { step, time: teasel_storage::now_milliseconds(), uri }))
+}
+
+fn folder_of(path: &str) -> &str {
+    path.rsplit_once('/').map_or(path, |(folder, _)| folder)
 }

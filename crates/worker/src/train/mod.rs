@@ -14,7 +14,6 @@ mod validation;
 
 pub(crate) use agent::run as agent;
 pub(crate) use claim::claim_of;
-pub(crate) use position::EpochRecord;
 pub(crate) use position::Position;
 pub(crate) use rank::main as rank_main;
 

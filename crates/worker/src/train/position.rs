@@ -3,23 +3,10 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use teasel_api::progress::EpochRecord;
 use teasel_api::resolved::Schedule;
 
 use super::early_stopping::BestEpoch;
-
-/// What an epoch came to.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct EpochRecord {
-    /// The epoch, counting from 1.
-    pub epoch: u32,
-    /// Mean negative log-likelihood per user.
-    pub negative_log_likelihood: f64,
-    /// Mean Kullback-Leibler divergence per user, unweighted.
-    pub divergence: f64,
-    /// Validation metrics by name.
-    pub validation: BTreeMap<String, f64>,
-}
 
 /// Sums over the users of a part of an epoch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tch::Tensor;
+use teasel_api::progress::Progress;
 use teasel_api::resolved::Schedule;
 use teasel_api::task::TaskKind;
 use teasel_c10d::{BucketSizes, FusedAdam, Operation, ProcessGroup, Reducer, zero_gradients};
@@ -19,7 +20,6 @@ use super::position::{Position, Sums};
 use super::validation::validate;
 use crate::error::TaskError;
 use crate::signals::StopRequest;
-use crate::telemetry::Progress;
 
 /// How often progress is written.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(200);
@@ -59,6 +59,9 @@ pub(super) struct Session<'a> {
     position: Position,
     best: Option<Bytes>,
     notices: Vec<String>,
+    /// Step that this attempt started from.
+    first_step: u64,
+    started: Instant,
     /// Rank 0's.
     checkpointer: Option<Checkpointer>,
     progress_file: PathBuf,
@@ -96,8 +99,11 @@ impl<'a> Session<'a> {
         group.broadcast(&parameters, 0)?;
         group.broadcast(&state.iter().map(|(_, tensor)| tensor).collect::<Vec<_>>(), 0)?;
         let reducer = Reducer::new(&group, &parameters, BucketSizes::default())?;
+        let first_step = restored.position.global_step;
         let mut session = Session {
             group,
+            first_step,
+            started: Instant::now(),
             model,
             reducer,
             adam,
@@ -281,6 +287,9 @@ impl<'a> Session<'a> {
             loss: position.mean_loss(self.model.config().divergence_weight(position.global_step)),
             metrics: position.history.last().map(|record| record.validation.clone()).unwrap_or_default(),
             history: position.history.clone(),
+            first_step: Some(self.first_step),
+            seconds: Some(self.started.elapsed().as_secs_f64()),
+            checkpoint: self.checkpointer.as_ref().and_then(Checkpointer::newest),
             notices: self.notices.clone(),
             message: match self.checkpointer.as_ref().and_then(Checkpointer::durable_step) {
                 Some(step) => format!("checkpoint at step {step}"),

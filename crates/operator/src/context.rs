@@ -1,0 +1,66 @@
+//! What every reconcile needs.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use kube::Client;
+use kube::runtime::events::Recorder;
+
+use crate::configuration::Configuration;
+use crate::metrics::Metrics;
+
+/// Pause after a first failure of an object's reconcile; it doubles with each.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+/// The longest such pause.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// What every reconcile needs.
+pub struct Context {
+    /// The API server.
+    pub client: Client,
+    /// For asking workers.
+    pub http: reqwest::Client,
+    /// What the operator was told.
+    pub configuration: Configuration,
+    /// Publishes events.
+    pub recorder: Recorder,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// Failures in a row, by object.
+    pub failures: Failures,
+}
+
+/// Failures in a row, by object. One object that can't be reconciled doesn't slow others down.
+#[derive(Debug, Default)]
+pub struct Failures(Mutex<HashMap<String, u32>>);
+
+impl Failures {
+    /// Counts a failure and returns how long to wait.
+    pub fn add(&self, object: &str) -> Duration {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = counts.entry(object.to_owned()).or_default();
+        *count += 1;
+        FIRST_PAUSE.saturating_mul(1 << (*count - 1).min(10)).min(LONGEST_PAUSE)
+    }
+
+    /// Forgets an object's failures.
+    pub fn clear(&self, object: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(object);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_object_that_fails_is_looked_at_less_and_less_until_it_succeeds() {
+        let failures = Failures::default();
+        let pauses: Vec<_> = (0..9).map(|_| failures.add("a").as_secs_f64()).collect();
+        assert_eq!(pauses, [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0]);
+        assert_eq!(failures.add("b"), FIRST_PAUSE);
+        failures.clear("a");
+        assert_eq!(failures.add("a"), FIRST_PAUSE);
+    }
+}

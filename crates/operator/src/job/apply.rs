@@ -1,0 +1,177 @@
+//! Carries a decision out: the status first, then what is created and deleted, then what people are told.
+
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::{ConfigMap, Service};
+use k8s_openapi::api::networking::v1::NetworkPolicy;
+use kube::api::{DeleteParams, PostParams, Preconditions};
+use kube::{Api, Client, Resource, ResourceExt};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use teasel_api::spec::RecommenderJob;
+use teasel_api::task::TaskKind;
+
+use super::build;
+use super::decide::{Action, Decision, Start};
+use super::dereference::is_owned_by;
+use crate::configuration::Configuration;
+
+/// Why a decision couldn't be carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum ApplyError {
+    /// The API server said no, or nothing. Reconciling again is all there is to do.
+    #[error(transparent)]
+    Kube(#[from] kube::Error),
+    /// An object of the name that an attempt needs belongs to somebody else.
+    #[error("{kind} {name} exists and isn't this job's")]
+    NameTaken {
+        /// Kind of the object.
+        kind: String,
+        /// Its name.
+        name: String,
+    },
+    /// The API server doesn't take an attempt's objects as they are.
+    #[error("{message}")]
+    Refused {
+        /// Which attempt.
+        start: Box<Start>,
+        /// Whether it may pass: a quota, a policy.
+        may_pass: bool,
+        /// The API server's words.
+        message: String,
+    },
+    /// The objects can't be made.
+    #[error("{source}")]
+    Build {
+        /// Which attempt.
+        start: Box<Start>,
+        /// Why.
+        source: build::BuildError,
+    },
+}
+
+/// Carries `decision` on `job` out. A status that somebody else has changed since ends it before anything is done.
+///
+/// # Errors
+/// Where the API server doesn't do what it is asked.
+pub async fn apply(
+    client: &Client,
+    configuration: &Configuration,
+    job: &RecommenderJob,
+    decision: &Decision,
+) -> Result<(), ApplyError> {
+    write_status(client, job, decision).await?;
+    for action in &decision.actions {
+        carry_out(client, configuration, job, action).await?;
+    }
+    Ok(())
+}
+
+/// Writes the status, unless it is as it was.
+///
+/// # Errors
+/// Where the API server doesn't take it; a conflict means that the decision was made from an old object.
+pub async fn write_status(client: &Client, job: &RecommenderJob, decision: &Decision) -> Result<(), kube::Error> {
+    if job.status.as_ref() == Some(&decision.status) || job.metadata.deletion_timestamp.is_some() {
+        return Ok(());
+    }
+    let mut changed = job.clone();
+    changed.status = Some(decision.status.clone());
+    changed.metadata.managed_fields = None;
+    let jobs = Api::<RecommenderJob>::namespaced(client.clone(), &job.namespace().unwrap_or_default());
+    jobs.replace_status(&job.name_any(), &PostParams::default(), &changed).await?;
+    Ok(())
+}
+
+async fn carry_out(
+    client: &Client,
+    configuration: &Configuration,
+    job: &RecommenderJob,
+    action: &Action,
+) -> Result<(), ApplyError> {
+    let namespace = job.namespace().unwrap_or_default();
+    match action {
+        Action::Freeze(part) => create(client, job, &build::frozen_config_map(job, part)).await.map(|_| ()),
+        Action::Start(start) => begin(client, configuration, job, start).await,
+        Action::DeleteAttempt { name, uid } => {
+            delete(&Api::<Job>::namespaced(client.clone(), &namespace), name, Some(uid)).await?;
+            delete(&Api::<Service>::namespaced(client.clone(), &namespace), name, None).await?;
+            delete(&Api::<ConfigMap>::namespaced(client.clone(), &namespace), name, None).await?;
+            Ok(())
+        }
+        Action::DeleteJob => {
+            let jobs = Api::<RecommenderJob>::namespaced(client.clone(), &namespace);
+            Ok(delete(&jobs, &job.name_any(), job.uid().as_deref()).await?)
+        }
+    }
+}
+
+/// Creates the objects of an attempt, the Job last: its pods need the others.
+async fn begin(
+    client: &Client,
+    configuration: &Configuration,
+    job: &RecommenderJob,
+    start: &Start,
+) -> Result<(), ApplyError> {
+    let failed = |source| ApplyError::Build { start: Box::new(start.clone()), source };
+    let template = build::pod_template(job, start, configuration).map_err(failed)?;
+    let task = build::task_config_map(job, start, &template).map_err(failed)?;
+    if configuration.network_policy.enabled {
+        create::<NetworkPolicy>(client, job, &build::network_policy(job, &configuration.network_policy)).await?;
+    }
+    create(client, job, &task).await?;
+    if start.key.kind == TaskKind::Train {
+        create(client, job, &build::service(job, start)).await?;
+    }
+    match create(client, job, &build::attempt_job(job, start, template)).await {
+        Err(ApplyError::Kube(kube::Error::Api(status))) if matches!(status.code, 400 | 403 | 422) => {
+            let message = status.message.clone();
+            Err(ApplyError::Refused { start: Box::new(start.clone()), may_pass: status.code == 403, message })
+        }
+        other => other,
+    }
+}
+
+/// Creates an object, or finds it created. What exists under its name must be this job's.
+async fn create<K>(client: &Client, job: &RecommenderJob, object: &K) -> Result<(), ApplyError>
+where
+    K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>
+        + Clone
+        + std::fmt::Debug
+        + DeserializeOwned
+        + Serialize,
+{
+    let api = Api::<K>::namespaced(client.clone(), &job.namespace().unwrap_or_default());
+    match api.create(&PostParams::default(), object).await {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) if status.reason == "AlreadyExists" => {
+            let name = object.name_any();
+            let found = api.get_opt(&name).await?;
+            let uid = job.uid().unwrap_or_default();
+            // One that is gone again is created when we look again.
+            if found.is_none_or(|found| is_owned_by(&found, &uid)) {
+                return Ok(());
+            }
+            Err(ApplyError::NameTaken { kind: K::kind(&()).into_owned(), name })
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Deletes an object and what it owns; one that is gone, or another of its name, is fine.
+async fn delete<K: Clone + std::fmt::Debug + DeserializeOwned>(
+    api: &Api<K>,
+    name: &str,
+    uid: Option<&str>,
+) -> Result<(), kube::Error> {
+    // Without a policy a Job's pods would be orphaned.
+    let background = DeleteParams::background();
+    let parameters = match uid {
+        Some(uid) => background.preconditions(Preconditions { uid: Some(uid.to_owned()), resource_version: None }),
+        None => background,
+    };
+    match api.delete(name, &parameters).await {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) if status.code == 404 || status.code == 409 => Ok(()),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,146 @@
+//! Attempts on record and the Jobs that are there: which belong together, and which attempts have ended.
+
+use jiff::SignedDuration;
+use teasel_api::spec::{AttemptOutcome, CheckpointStatus, DisruptionsStatus, RestartsStatus};
+use teasel_api::task::TaskKind;
+
+use super::{Action, Plan};
+use crate::job::observed::{Child, ChildState};
+use crate::job::restarts;
+use crate::job::verdict::{Disruption, End, Verdict, judge};
+use crate::task_key::TaskKey;
+
+/// Scheduling timeout where the spec says nothing that can be understood.
+const SCHEDULING_TIMEOUT: u64 = 600;
+
+impl Plan<'_> {
+    /// Records the Jobs of attempts and the ends of those that have ended.
+    pub(super) fn adopt(&mut self) {
+        self.take_progress();
+        for index in 0..self.attempts().len() {
+            let attempt = &self.attempts()[index];
+            if attempt.outcome.is_some() {
+                continue;
+            }
+            match (attempt.job_uid.is_some(), self.child_of(attempt)) {
+                // Decided on, and not created yet.
+                (false, None) => {}
+                (true, None) => {
+                    let message = "its Job was deleted from outside";
+                    self.conclude(index, &End::disrupted(Disruption::Other, "JobDeleted", message), None);
+                }
+                (_, Some(child)) => {
+                    self.decision.status.attempts[index].job_uid = Some(child.uid.clone());
+                    self.look_at(index, child);
+                }
+            }
+        }
+    }
+
+    fn look_at(&mut self, index: usize, child: &Child) {
+        let timeout = self.spec.training.as_ref().and_then(|training| training.scheduling_timeout);
+        let timeout = timeout.map_or(SCHEDULING_TIMEOUT, |duration| duration.seconds());
+        let timeout = SignedDuration::from_secs(i64::try_from(timeout).unwrap_or(i64::MAX));
+        match judge(self.now, child, timeout, &self.configuration.timing) {
+            Verdict::Goes { look_again, .. } => {
+                if let Some(at) = look_again {
+                    self.wake(at);
+                }
+            }
+            Verdict::Ended(end) => self.conclude(index, &end, Some(child)),
+        }
+    }
+
+    /// Records an attempt's end, counts it, and lets what it achieved take effect.
+    pub(super) fn conclude(&mut self, index: usize, end: &End, child: Option<&Child>) {
+        let attempt = &mut self.decision.status.attempts[index];
+        let done = child.filter(|child| child.key.kind == TaskKind::Score).map(|child| u64::from(child.succeeded));
+        restarts::conclude(attempt, self.now, end, done);
+        let key = TaskKey { kind: attempt.task, tenant: attempt.tenant.clone() };
+        let number = attempt.number;
+        self.count(end);
+        if end.outcome == AttemptOutcome::Succeeded {
+            self.note(false, &end.reason, format!("{key}, attempt {number}: {}", end.message));
+            if let Some(report) = &end.report {
+                self.take_effect(&key, report);
+            }
+        } else {
+            let warning = end.outcome != AttemptOutcome::Suspended;
+            self.note(warning, &end.reason, format!("{key}, attempt {number} ended: {}", end.message));
+        }
+        // A Job that hasn't failed by itself goes on for ever: its node is away, or it was never placed.
+        if let Some(child) = child.filter(|child| child.state == ChildState::Running) {
+            self.act(Action::DeleteAttempt { name: child.name.clone(), uid: child.uid.clone() });
+        }
+    }
+
+    fn count(&mut self, end: &End) {
+        let status = &mut self.decision.status;
+        if matches!(end.outcome, AttemptOutcome::Failed | AttemptOutcome::OutOfMemory) {
+            let restarts = status.restarts.get_or_insert_with(RestartsStatus::default);
+            match end.outcome {
+                AttemptOutcome::OutOfMemory => restarts.out_of_memory += 1,
+                _ => restarts.failures += 1,
+            }
+        }
+        if let Some(disruption) = end.disruption {
+            let disruptions = status.disruptions.get_or_insert_with(DisruptionsStatus::default);
+            disruptions.total += 1;
+            match disruption {
+                Disruption::NodeFailure => disruptions.node_failure += 1,
+                Disruption::Eviction => disruptions.eviction += 1,
+                Disruption::Preemption => disruptions.preemption += 1,
+                Disruption::Unschedulable => disruptions.unschedulable += 1,
+                Disruption::Other => {}
+            }
+        }
+    }
+
+    /// Takes over what worker 0 says of the training attempt that runs.
+    fn take_progress(&mut self) {
+        let Some(progress) = &self.observed.progress else { return };
+        let attempts = self.decision.status.attempts.iter_mut();
+        let training = attempts.filter(|attempt| attempt.task == TaskKind::Train && attempt.outcome.is_none());
+        let Some(attempt) = training.max_by_key(|attempt| attempt.number) else { return };
+        attempt.first_step = progress.first_step.or(attempt.first_step);
+        if let Some(checkpoint) = &progress.checkpoint {
+            attempt.last_step = attempt.last_step.max(Some(checkpoint.step));
+            if let Ok(time) = jiff::Timestamp::from_millisecond(checkpoint.time) {
+                let (step, uri) = (checkpoint.step, checkpoint.uri.clone());
+                self.decision.status.checkpoint = Some(CheckpointStatus { step, time, uri });
+            }
+        }
+        self.decision.status.progress = Some(super::summary::progress_status(self.now, progress));
+    }
+
+    /// Deletes Jobs that no attempt answers for, and those of attempts before the last but one.
+    pub(super) fn clean_up(&mut self) {
+        for child in &self.observed.children {
+            let of_task = |attempt: &&teasel_api::spec::AttemptStatus| child.key.owns(attempt);
+            let newer = self.attempts().iter().filter(of_task).filter(|other| other.number > child.number).count();
+            let recorded = self.attempts().iter().find(|attempt| child.is_attempt(attempt));
+            let wanted = match recorded {
+                Some(attempt) if attempt.outcome.is_none() => true,
+                // The last one's pods, and with a new attempt under way also the one's before, have logs to read.
+                Some(_) => newer <= 1,
+                // Of a tenant that has succeeded only the number is kept.
+                None => {
+                    child.key.tenant.as_deref().and_then(|tenant| self.tenant(tenant)?.attempt)
+                        == Some(child.number)
+                }
+            };
+            let action = Action::DeleteAttempt { name: child.name.clone(), uid: child.uid.clone() };
+            if !wanted && !self.decision.actions.contains(&action) {
+                self.act(action);
+            }
+        }
+    }
+}
+
+impl Child {
+    /// Whether this is the Job that `attempt` has on record.
+    fn is_attempt(&self, attempt: &teasel_api::spec::AttemptStatus) -> bool {
+        self.is(&TaskKey { kind: attempt.task, tenant: attempt.tenant.clone() }, attempt.number)
+            && attempt.job_uid.as_ref().is_none_or(|uid| *uid == self.uid)
+    }
+}

@@ -1,0 +1,299 @@
+//! The stages of a job, one after the other.
+
+use teasel_api::outcome::GATE_NOT_MET;
+use teasel_api::resolved::{Job, PublishMode, Tenant};
+use teasel_api::spec::{AttemptOutcome, FrozenStage, Stage, TenantPhase, TenantStatus};
+use teasel_api::task::TaskKind;
+use teasel_api::{Violation, resolved};
+
+use super::conditions::kind;
+use super::start::Made;
+use super::{Action, Plan};
+use crate::job::observed::ChildState;
+use crate::job::restarts::Next;
+use crate::job::stages::{FrozenPart, stage_of};
+use crate::job::verdict::{Obstacle, obstacle};
+use crate::names::short_hash;
+use crate::task_key::TaskKey;
+
+/// How a task stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// It is being worked on, or waits for another attempt.
+    Working,
+    /// It is done.
+    Done,
+    /// It has failed for good.
+    Stuck {
+        /// Why, in CamelCase.
+        reason: String,
+        /// Why, in a sentence.
+        message: String,
+    },
+}
+
+impl Plan<'_> {
+    /// Checks the spec, and puts in the frozen fields where some are.
+    pub(super) fn validate(&mut self, resolved: Result<&Job, &[Violation]>) -> Option<Job> {
+        self.status().observed_generation = Some(self.generation);
+        self.status().run = Some(self.uid.clone());
+        if self.decision.status.start_time.is_none() {
+            self.status().start_time = Some(self.now);
+        }
+        let mut job = match resolved {
+            Ok(job) => job.clone(),
+            Err(violations) => {
+                let listed: Vec<String> = violations.iter().map(ToString::to_string).collect();
+                let message = listed.join("; ");
+                self.set(kind::VALIDATED, false, "InvalidSpec", &message);
+                // What runs was made from fields that were right.
+                if self.running().next().is_none() && !self.is_finished() {
+                    self.fail("InvalidSpec", &message);
+                }
+                return None;
+            }
+        };
+        let mut changed = Vec::new();
+        for frozen in self.decision.status.frozen.clone() {
+            let current = FrozenPart::of_stage(frozen.stage, &job);
+            if current.hash() == frozen.hash {
+                continue;
+            }
+            let kept = self
+                .observed
+                .frozen
+                .iter()
+                .find(|part| part.stage() == Some(frozen.stage) && part.hash() == frozen.hash);
+            if let Some(part) = kept {
+                part.clone().apply(&mut job);
+                // Another release may resolve the same fields otherwise; only an edit is worth a word.
+                if frozen.generation != self.generation {
+                    changed.push(current.label());
+                }
+            }
+        }
+        if changed.is_empty() {
+            self.set(kind::VALIDATED, true, "Valid", "every field is understood");
+        } else {
+            let message = format!(
+                "fields of {} were changed after work with them had begun, and are not heeded; make a new job, with training.resumeFrom to start from this run's parameters",
+                changed.join(" and ")
+            );
+            self.set(kind::VALIDATED, false, "FrozenFieldChanged", message);
+        }
+        Some(job)
+    }
+
+    /// Takes the job one step on.
+    pub(super) fn advance(&mut self, job: &Job) {
+        self.list_tenants(job);
+        if self.holds(kind::COMPLETE) {
+            self.publish_approved(job);
+            return;
+        }
+        if self.waits_for_former_pods() {
+            return;
+        }
+        let stages: [fn(&mut Self, &Job) -> Standing; 5] =
+            [Self::prepare, Self::train, Self::evaluate, Self::score, Self::collect];
+        for stage in stages {
+            match stage(self, job) {
+                Standing::Working => return,
+                Standing::Done => {}
+                Standing::Stuck { reason, message } => return self.fail(&reason, &message),
+            }
+        }
+        self.complete(job);
+    }
+
+    fn list_tenants(&mut self, job: &Job) {
+        for tenant in &job.scoring.tenants {
+            if self.tenant(&tenant.name).is_none() {
+                let pending = TenantStatus { name: tenant.name.clone(), ..TenantStatus::default() };
+                self.status().tenants.push(pending);
+            }
+        }
+    }
+
+    /// Drops tenants that the spec no longer names, once nothing runs for them.
+    pub(super) fn forget_tenants(&mut self, job: &Job) {
+        let named = |name: &str| job.scoring.tenants.iter().any(|tenant| tenant.name == name);
+        let runs =
+            |plan: &Self, name: &str| plan.running().any(|(attempt, _)| attempt.tenant.as_deref() == Some(name));
+        let gone: Vec<String> = self
+            .decision
+            .status
+            .tenants
+            .iter()
+            .filter(|tenant| !named(&tenant.name) && !runs(self, &tenant.name))
+            .map(|tenant| tenant.name.clone())
+            .collect();
+        self.status().tenants.retain(|tenant| !gone.contains(&tenant.name));
+    }
+
+    /// After a suspension the next attempt waits for the former one's checkpoint, unless its node is away.
+    fn waits_for_former_pods(&mut self) -> bool {
+        let grace = self.configuration.timing.gone_grace;
+        let by = self.observed.lingering.iter().filter_map(|pod| pod.gone_by).map(|by| by + grace).max();
+        let suspended =
+            self.attempts().last().is_some_and(|attempt| attempt.outcome == Some(AttemptOutcome::Suspended));
+        match by.filter(|by| suspended && *by > self.now) {
+            Some(by) => {
+                self.wake(by);
+                true
+            }
+            None => false,
+        }
+    }
+
+    fn prepare(&mut self, job: &Job) -> Standing {
+        let key = TaskKey::of_job(TaskKind::Prepare);
+        let missing = |plan: &Self, tenant: &Tenant| {
+            plan.tenant(&tenant.name).is_none_or(|status| {
+                status.prepared.as_deref() != Some(&short_hash(&tenant.value, 16))
+                    || status.phase == TenantPhase::Preparing
+            })
+        };
+        let some_missing = job.scoring.tenants.iter().any(|tenant| missing(self, tenant));
+        if self.decision.status.dataset.is_some() && !some_missing {
+            return Standing::Done;
+        }
+        // Done for others, and a tenant came late.
+        let again = self.next(&key, job) == Some(Next::Done);
+        if again || matches!(self.next(&key, job), None | Some(Next::Again)) {
+            for tenant in &job.scoring.tenants {
+                let laid_out = short_hash(&tenant.value, 16);
+                if missing(self, tenant)
+                    && let Some(status) = self.tenant_mut(&tenant.name)
+                {
+                    status.phase = TenantPhase::Preparing;
+                    status.prepared = Some(laid_out);
+                }
+            }
+        }
+        self.drive(&key, job, kind::PREPARED, again, |plan| plan.prepare_task(job))
+    }
+
+    fn train(&mut self, job: &Job) -> Standing {
+        let key = TaskKey::of_job(TaskKind::Train);
+        self.drive(&key, job, kind::TRAINED, false, |plan| plan.train_task(job))
+    }
+
+    fn evaluate(&mut self, job: &Job) -> Standing {
+        let key = TaskKey::of_job(TaskKind::Evaluate);
+        let standing = self.drive(&key, job, kind::GATES_PASSED, false, |plan| plan.evaluate_task(job));
+        if standing != Standing::Done || self.holds(kind::GATES_PASSED) {
+            return standing;
+        }
+        let message = self.condition(kind::GATES_PASSED).map(|gates| gates.message.clone()).unwrap_or_default();
+        self.thaw(Stage::Gates);
+        Standing::Stuck { reason: GATE_NOT_MET.into(), message }
+    }
+
+    fn collect(&mut self, job: &Job) -> Standing {
+        let key = TaskKey::of_job(TaskKind::Collect);
+        match self.drive(&key, job, "", false, |plan| plan.collect_task(job)) {
+            // What couldn't be collected takes room, no more; the next run collects it.
+            Standing::Stuck { .. } => Standing::Done,
+            other => other,
+        }
+    }
+
+    fn complete(&mut self, job: &Job) {
+        self.status().completion_time = Some(self.now);
+        let failed =
+            self.decision.status.tenants.iter().filter(|tenant| tenant.phase == TenantPhase::Failed).count();
+        let message = match (failed, job.publish) {
+            (0, PublishMode::Automatic) => "every tenant is scored and published".to_owned(),
+            (0, PublishMode::Manual) => "every tenant is scored; publish.approved publishes".to_owned(),
+            (failed, _) => format!("{failed} tenants failed, as many as rollout.maxFailedTenants allows"),
+        };
+        self.set(kind::COMPLETE, true, "Completed", &message);
+        self.note(false, "Completed", message);
+    }
+
+    /// Makes sure that a task is worked on, and says how it stands. `again` starts over what is done.
+    pub(super) fn drive(
+        &mut self,
+        key: &TaskKey,
+        job: &Job,
+        condition: &str,
+        again: bool,
+        make: impl FnOnce(&Self) -> Made,
+    ) -> Standing {
+        match self.next(key, job) {
+            Some(Next::Done) if !again => return Standing::Done,
+            None | Some(Next::Again | Next::Done) => {
+                if let Some(stage) = stage_of(key.kind) {
+                    self.freeze(stage, job);
+                }
+                let made = make(self);
+                self.begin(key, made);
+            }
+            Some(Next::Running) => self.ensure_started(key, make),
+            Some(Next::AgainAt(at)) => self.wake(at),
+            Some(Next::GiveUp) => {
+                if let Some(stage) = stage_of(key.kind) {
+                    self.thaw(stage);
+                }
+                let attempt = self.newest(key);
+                let reason = attempt.and_then(|attempt| attempt.reason.clone()).unwrap_or_default();
+                let message = attempt.and_then(|attempt| attempt.message.clone()).unwrap_or_default();
+                if !condition.is_empty() {
+                    self.set(condition, false, &reason, &message);
+                }
+                return Standing::Stuck { reason, message };
+            }
+        }
+        self.describe(key, condition);
+        Standing::Working
+    }
+
+    /// Says in a condition what a task is waiting for, or that it runs.
+    fn describe(&mut self, key: &TaskKey, condition: &str) {
+        let Some(attempt) = self.newest(key).cloned() else { return };
+        let child = self.child_of(&attempt);
+        let number = attempt.number;
+        let (reason, message) = match (attempt.outcome, child) {
+            (Some(_), _) => {
+                let (reason, said) = (attempt.reason.unwrap_or_default(), attempt.message.unwrap_or_default());
+                let message = format!("attempt {number} ended ({said}), the next one follows");
+                self.set(kind::RESTARTING, true, &reason, &message);
+                (reason, message)
+            }
+            (None, Some(child)) if child.suspended => {
+                ("Queued".to_owned(), format!("attempt {number} waits for quota in its queue"))
+            }
+            (None, Some(child)) => match obstacle(child) {
+                Some(Obstacle { reason, message }) => (reason.to_owned(), message),
+                None => {
+                    if child.state == ChildState::Running && child.ready() > 0 {
+                        self.clear(kind::RESTARTING, "Running", "an attempt runs");
+                    }
+                    ("Running".to_owned(), format!("attempt {number} runs"))
+                }
+            },
+            (None, None) => ("Starting".to_owned(), format!("attempt {number} is being created")),
+        };
+        if !condition.is_empty() {
+            self.set(condition, false, &reason, message);
+        }
+    }
+
+    /// Writes a stage's fields down, unless they are frozen already.
+    fn freeze(&mut self, stage: Stage, job: &resolved::Job) {
+        let part = FrozenPart::of_stage(stage, job);
+        if !self.is_frozen(stage) {
+            let frozen = FrozenStage { stage, hash: part.hash(), generation: self.generation };
+            self.status().frozen.push(frozen);
+        }
+        if !self.observed.frozen.contains(&part) {
+            self.act(Action::Freeze(part));
+        }
+    }
+
+    /// Lets a stage's fields be changed again, since it failed with them.
+    fn thaw(&mut self, stage: Stage) {
+        self.status().frozen.retain(|frozen| frozen.stage != stage);
+    }
+}

@@ -1,0 +1,203 @@
+//! What people ask for: mending what has failed, and moving a tenant's pointer.
+
+use serde::Deserialize;
+use teasel_api::resolved::Job;
+use teasel_api::spec::{AttemptOutcome, AttemptStatus, PublishRequestStatus, TenantPhase};
+use teasel_api::task::{PublishAction, TaskKind};
+
+use super::Plan;
+use super::conditions::kind;
+use super::start::Made;
+use super::stops::DEADLINE_EXCEEDED;
+use crate::job::restarts::Next;
+use crate::job::stages::{FrozenPart, attempt_hash, stage_of, template_of};
+use crate::names::{PUBLISH_REQUEST_ANNOTATION, RETRY_ANNOTATION, short_hash};
+use crate::task_key::TaskKey;
+
+/// Value of the annotation [`PUBLISH_REQUEST_ANNOTATION`].
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct PublishRequest {
+    /// Any text; another one is another request.
+    id: String,
+    /// Whose pointer.
+    tenant: String,
+    /// What to do.
+    action: RequestAction,
+    /// Run to go back to.
+    #[serde(default)]
+    run: Option<String>,
+    /// Whether to refuse later publishes until a release.
+    #[serde(default)]
+    hold: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+enum RequestAction {
+    /// Publish this job's lists.
+    Publish,
+    /// The same, over another owner's lists.
+    TakeOver,
+    /// Go back to a run.
+    Rollback,
+    /// End a hold.
+    Release,
+}
+
+impl Plan<'_> {
+    fn annotation(&self, name: &str) -> Option<&str> {
+        self.observed.job.metadata.annotations.as_ref()?.get(name).map(String::as_str)
+    }
+
+    /// Takes up again what has failed for good, where its fields were changed or a retry is asked for.
+    pub(super) fn mend(&mut self, job: &Job) {
+        let retry = self.annotation(RETRY_ANNOTATION).map(str::to_owned);
+        let asked = retry.is_some() && retry != self.decision.status.retry;
+        let mut mended = false;
+        for index in 0..self.attempts().len() {
+            let attempt = &self.attempts()[index];
+            if !self.has_failed_for_good(attempt, job) {
+                continue;
+            }
+            if asked || self.current_hash(attempt, job).is_some_and(|hash| hash != attempt.hash) {
+                self.decision.status.attempts[index].mended = true;
+                mended = true;
+            }
+        }
+        let failed_by = self.condition(kind::FAILED).filter(|failed| failed.status == "True");
+        match failed_by.map(|failed| failed.reason.as_str()) {
+            Some(DEADLINE_EXCEEDED) => mended |= self.deadline_moved(),
+            Some("InvalidSpec") => mended = true,
+            Some(_) => {}
+            None => mended &= !self.holds(kind::COMPLETE),
+        }
+        if mended && self.holds(kind::FAILED) {
+            self.set(kind::FAILED, false, "Mended", "the job goes on");
+            self.note(false, "Mended", "the job goes on");
+            self.status().completion_time = None;
+        }
+        if asked {
+            self.status().retry = retry;
+        }
+    }
+
+    fn has_failed_for_good(&self, attempt: &AttemptStatus, job: &Job) -> bool {
+        let key = TaskKey { kind: attempt.task, tenant: attempt.tenant.clone() };
+        let newest = self.newest(&key).is_some_and(|newest| newest.number == attempt.number);
+        let gate_not_met = attempt.outcome == Some(AttemptOutcome::Succeeded)
+            && attempt.task == TaskKind::Evaluate
+            && self.condition(kind::GATES_PASSED).is_some_and(|passed| passed.status == "False");
+        newest && !attempt.mended && (gate_not_met || self.next(&key, job) == Some(Next::GiveUp))
+    }
+
+    /// Hash of what the attempt would be made from now; `None` where nothing of the spec decides it.
+    fn current_hash(&self, attempt: &AttemptStatus, job: &Job) -> Option<String> {
+        let template = template_of(attempt.task, self.spec);
+        if let Some(stage) = stage_of(attempt.task) {
+            return Some(attempt_hash(Some(&FrozenPart::of_stage(stage, job)), template));
+        }
+        let name = attempt.tenant.as_deref().filter(|_| attempt.task == TaskKind::Score)?;
+        let tenant = job.scoring.tenants.iter().find(|tenant| tenant.name == name)?;
+        Some(attempt_hash(Some(&FrozenPart::of_tenant(tenant, job)), template))
+    }
+
+    /// Carries out a request to move a tenant's pointer, and answers it.
+    pub(super) fn serve_requests(&mut self, job: &Job) {
+        let Some(text) = self.annotation(PUBLISH_REQUEST_ANNOTATION).map(str::to_owned) else { return };
+        let request: PublishRequest = match serde_json::from_str(&text) {
+            Ok(request) => request,
+            Err(error) => {
+                let id = format!("sha256:{}", short_hash(&text, 16));
+                return self.answer(&id, None, "Refused", &format!("the annotation is no request: {error}"));
+            }
+        };
+        let answered = self.decision.status.publish_request.as_ref();
+        if answered.is_some_and(|answer| answer.id == request.id && answer.outcome.is_some()) {
+            return;
+        }
+        let tenant = request.tenant.clone();
+        let Some(entry) = job.scoring.tenants.iter().find(|entry| entry.name == tenant) else {
+            let message = format!("the job has no tenant {tenant}");
+            return self.answer(&request.id, Some(&tenant), "Refused", &message);
+        };
+        let action = match self.action_of(&request) {
+            Ok(action) => action,
+            Err(message) => return self.answer(&request.id, Some(&tenant), "Refused", message),
+        };
+        let key = TaskKey::of_tenant(TaskKind::Publish, &tenant);
+        let hash = short_hash(&request.id, 16);
+        let newest = self.newest(&key).filter(|newest| newest.hash == hash).cloned();
+        let next = newest.as_ref().and_then(|_| self.next(&key, job));
+        let (reason, said) = newest.map_or((None, None), |newest| (newest.reason, newest.message));
+        let (reason, said) = (reason.unwrap_or_default(), said.unwrap_or_default());
+        match next {
+            Some(Next::Done) => {
+                self.settle_rollback(&request, &tenant);
+                self.answer(&request.id, Some(&tenant), &reason, &said);
+            }
+            Some(Next::GiveUp) => self.answer(&request.id, Some(&tenant), "Refused", &said),
+            Some(Next::AgainAt(at)) => self.wake(at),
+            Some(Next::Running) => self.ensure_started(&key, |plan| plan.publish_task(job, entry, action)),
+            None | Some(Next::Again) => {
+                if self.running().any(|(attempt, _)| key.owns(attempt)) {
+                    // One at a time; its end brings us back.
+                    return;
+                }
+                self.status().publish_request = Some(PublishRequestStatus {
+                    id: request.id.clone(),
+                    tenant: Some(tenant),
+                    outcome: None,
+                    message: None,
+                });
+                let made = self.publish_task(job, entry, action);
+                self.begin(&key, Made { hash, ..made });
+            }
+        }
+    }
+
+    fn action_of(&self, request: &PublishRequest) -> Result<PublishAction, &'static str> {
+        match request.action {
+            RequestAction::Release => Ok(PublishAction::Release),
+            RequestAction::Rollback => match &request.run {
+                Some(run) => Ok(PublishAction::Rollback { to: run.clone(), hold: request.hold }),
+                None => Err("a rollback needs the run to go back to"),
+            },
+            RequestAction::Publish | RequestAction::TakeOver => {
+                let score_hash = self.tenant(&request.tenant).and_then(|tenant| tenant.score_hash.clone());
+                let score_hash = score_hash.ok_or("this job has no whole lists for the tenant")?;
+                let take_over = request.action == RequestAction::TakeOver;
+                Ok(PublishAction::Publish { run: self.uid.clone(), score_hash, take_over })
+            }
+        }
+    }
+
+    /// A rollback may lead to this run, or away from it.
+    fn settle_rollback(&mut self, request: &PublishRequest, tenant: &str) {
+        let (RequestAction::Rollback, Some(run)) = (request.action, &request.run) else { return };
+        let (here, message) = (*run == self.uid, format!("rolled back to run {run}"));
+        let Some(status) = self.tenant_mut(tenant) else { return };
+        let was_scored =
+            matches!(status.phase, TenantPhase::Published | TenantPhase::NotPublished | TenantPhase::Scored);
+        if here {
+            status.phase = TenantPhase::Published;
+            status.message = None;
+        } else if was_scored {
+            status.phase = TenantPhase::NotPublished;
+            status.outcome = Some("RolledBack".into());
+            status.message = Some(super::effects::tenant_message(&message));
+        }
+    }
+
+    fn answer(&mut self, id: &str, tenant: Option<&str>, outcome: &str, message: &str) {
+        let answer = PublishRequestStatus {
+            id: id.to_owned(),
+            tenant: tenant.map(str::to_owned),
+            outcome: Some(outcome.to_owned()),
+            message: Some(message.to_owned()),
+        };
+        if self.decision.status.publish_request.as_ref() != Some(&answer) {
+            self.note(outcome == "Refused", outcome, format!("request {id}: {message}"));
+            self.status().publish_request = Some(answer);
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! Scoring and publishing: tenant by tenant, within the limits of the rollout.
+
+use teasel_api::resolved::{Job, PublishMode, Tenant};
+use teasel_api::spec::TenantPhase;
+use teasel_api::task::{PublishAction, TaskKind};
+
+use super::conditions::kind;
+use super::effects::tenant_message;
+use super::pipeline::Standing;
+use super::{Action, Plan};
+use crate::job::stages::FrozenPart;
+use crate::task_key::TaskKey;
+
+/// Reason of a job of which more tenants failed than the rollout allows.
+const TENANTS_FAILED: &str = "TenantsFailed";
+
+impl Plan<'_> {
+    /// Scores all tenants, as many at once as the rollout allows.
+    pub(super) fn score(&mut self, job: &Job) -> Standing {
+        let rollout = job.scoring.rollout;
+        let mut working = self.tenants_in(TenantPhase::Scoring) as u32;
+        let mut failed: Vec<(String, String)> = Vec::new();
+        for tenant in &job.scoring.tenants {
+            let phase = self.tenant(&tenant.name).map_or(TenantPhase::Pending, |status| status.phase);
+            if is_scored(phase) {
+                continue;
+            }
+            let begins = phase != TenantPhase::Scoring;
+            let open =
+                failed.len() as u32 <= rollout.max_failed_tenants && working < rollout.max_concurrent_tenants;
+            if begins && !open && !self.has_failed(tenant, job) {
+                continue;
+            }
+            match self.score_tenant(tenant, job) {
+                Standing::Working => working += u32::from(begins),
+                Standing::Done => working -= u32::from(!begins).min(working),
+                Standing::Stuck { reason, message } => {
+                    working -= u32::from(!begins).min(working);
+                    self.tenant_failed(&tenant.name, &reason, &message);
+                    failed.push((tenant.name.clone(), message));
+                }
+            }
+        }
+        self.approve(job);
+        self.conclude_scoring(job, &failed)
+    }
+
+    fn has_failed(&self, tenant: &Tenant, job: &Job) -> bool {
+        let key = TaskKey::of_tenant(TaskKind::Score, &tenant.name);
+        self.next(&key, job) == Some(crate::job::restarts::Next::GiveUp)
+    }
+
+    fn tenants_in(&self, phase: TenantPhase) -> usize {
+        self.decision.status.tenants.iter().filter(|tenant| tenant.phase == phase).count()
+    }
+
+    fn score_tenant(&mut self, tenant: &Tenant, job: &Job) -> Standing {
+        let key = TaskKey::of_tenant(TaskKind::Score, &tenant.name);
+        // A tenant that has begun goes on as it began, unless it failed and was changed.
+        let (tenant, shards) = self.frozen_tenant(tenant, job);
+        let standing = self.drive(&key, job, "", false, |plan| plan.score_task(job, &tenant, shards));
+        let newest = self.newest(&key).map(|newest| (newest.number, newest.job_uid.clone()));
+        let part = FrozenPart::Tenant { tenant: tenant.clone(), shards };
+        if standing == Standing::Working {
+            if !self.observed.frozen.contains(&part) {
+                // Before the attempt that is made from it.
+                let position = self.decision.actions.iter().position(|action| matches!(action, Action::Start(_)));
+                self.decision
+                    .actions
+                    .insert(position.unwrap_or(self.decision.actions.len()), Action::Freeze(part.clone()));
+            }
+            if let Some(status) = self.tenant_mut(&tenant.name) {
+                status.phase = TenantPhase::Scoring;
+                status.hash = Some(part.hash());
+                status.message = None;
+            }
+        }
+        if let (Some(status), Some((number, uid))) = (self.tenant_mut(&tenant.name), newest) {
+            status.attempt = status.attempt.max(Some(number));
+            status.job_uid = uid;
+        }
+        standing
+    }
+
+    /// The tenant's fields as they were frozen, where they were and still hold.
+    fn frozen_tenant(&self, tenant: &Tenant, job: &Job) -> (Tenant, u32) {
+        let hash = self.tenant(&tenant.name).filter(|status| status.phase == TenantPhase::Scoring);
+        let hash = hash.and_then(|status| status.hash.as_ref());
+        let frozen = self.observed.frozen.iter().find_map(|part| match part {
+            FrozenPart::Tenant { tenant, shards } if Some(&part.hash()) == hash => Some((tenant.clone(), *shards)),
+            _ => None,
+        });
+        frozen.unwrap_or_else(|| (tenant.clone(), job.scoring.shards))
+    }
+
+    fn tenant_failed(&mut self, name: &str, reason: &str, message: &str) {
+        if let Some(status) = self.tenant_mut(name) {
+            status.phase = TenantPhase::Failed;
+            status.outcome = Some(reason.to_owned());
+            status.message = Some(tenant_message(message));
+        }
+    }
+
+    fn conclude_scoring(&mut self, job: &Job, failed: &[(String, String)]) -> Standing {
+        let phases: Vec<TenantPhase> = self.decision.status.tenants.iter().map(|tenant| tenant.phase).collect();
+        let scored = phases.iter().filter(|phase| is_scored(**phase)).count();
+        let all = phases.len();
+        let works = phases.contains(&TenantPhase::Scoring);
+        let allowed = failed.len() as u32 <= job.scoring.rollout.max_failed_tenants;
+        if scored + failed.len() == all && allowed && !works {
+            let message = format!("{scored} of {all} tenants are scored");
+            self.set(
+                kind::SCORED,
+                failed.is_empty(),
+                if failed.is_empty() { "Scored" } else { TENANTS_FAILED },
+                message,
+            );
+            return if self.publishing() { Standing::Working } else { Standing::Done };
+        }
+        if !allowed && !works {
+            let (first, why) = &failed[0];
+            let message = format!("{} of {all} tenants failed; {first}: {why}", failed.len());
+            self.set(kind::SCORED, false, TENANTS_FAILED, &message);
+            return Standing::Stuck { reason: TENANTS_FAILED.into(), message };
+        }
+        self.set(kind::SCORED, false, "Scoring", format!("{scored} of {all} tenants are scored"));
+        Standing::Working
+    }
+
+    /// Publishes tenants that are scored, once that is approved.
+    fn approve(&mut self, job: &Job) {
+        if job.publish == PublishMode::Manual {
+            return;
+        }
+        for tenant in &job.scoring.tenants {
+            let Some(status) = self.tenant(&tenant.name).filter(|status| status.phase == TenantPhase::Scored)
+            else {
+                continue;
+            };
+            let Some(score_hash) = status.score_hash.clone() else { continue };
+            let action = PublishAction::Publish { run: self.uid.clone(), score_hash, take_over: false };
+            let key = TaskKey::of_tenant(TaskKind::Publish, &tenant.name);
+            if let Standing::Stuck { reason, message } =
+                self.drive(&key, job, "", false, |plan| plan.publish_task(job, tenant, action))
+            {
+                self.tenant_failed(&tenant.name, &reason, &message);
+            }
+            let newest = self.newest(&key).map(|newest| newest.number);
+            if let Some(status) = self.tenant_mut(&tenant.name) {
+                status.attempt = status.attempt.max(newest);
+            }
+        }
+    }
+
+    /// Whether a tenant's lists are being published by a task of their own.
+    fn publishing(&self) -> bool {
+        self.running().any(|(attempt, _)| attempt.task == TaskKind::Publish)
+    }
+
+    /// What is left to do of a job that is complete: publish, once somebody approves.
+    pub(super) fn publish_approved(&mut self, job: &Job) {
+        self.approve(job);
+    }
+}
+
+/// Whether a tenant's lists are whole.
+pub(super) fn is_scored(phase: TenantPhase) -> bool {
+    matches!(phase, TenantPhase::Scored | TenantPhase::Published | TenantPhase::NotPublished)
+}

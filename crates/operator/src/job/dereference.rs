@@ -1,0 +1,234 @@
+//! Reads everything that belongs to a job. Nothing is taken from a cache: after its own writes the operator must see
+//! them.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::{ConfigMap, ContainerState, ContainerStatus, Event, Pod as CorePod};
+use kube::api::ListParams;
+use kube::{Api, Client, ResourceExt};
+use teasel_api::outcome::Outcome;
+use teasel_api::progress::Progress;
+use teasel_api::spec::{RecommenderJob, ScheduledRecommenderJob};
+use teasel_api::task::TaskKind;
+
+use super::build::{FROZEN_KEY, TELEMETRY_PORT};
+use super::observed::{Child, ChildState, Container, Lineage, Observed, Pod};
+use crate::names::{ATTEMPT_LABEL, FROZEN_LABEL, JOB_UID_LABEL, TASK_LABEL, TENANT_LABEL, WORKER_CONTAINER};
+use crate::task_key::TaskKey;
+
+/// Label of a schedule's jobs: its name.
+pub const SCHEDULE_LABEL: &str = "teasel.dev/schedule";
+/// Annotation of a schedule's jobs: the tick, in RFC 3339.
+pub const SCHEDULED_AT_ANNOTATION: &str = "teasel.dev/scheduled-at";
+/// How long a Job may be without pods before its events are read.
+const PODS_EXPECTED: jiff::SignedDuration = jiff::SignedDuration::from_secs(3);
+/// How long a worker may take to say how far it is.
+const PROGRESS_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Reads what belongs to `job`.
+///
+/// # Errors
+/// Where the API server can't be asked.
+pub async fn dereference(
+    client: &Client,
+    http: &reqwest::Client,
+    now: Timestamp,
+    job: RecommenderJob,
+) -> Result<Observed, kube::Error> {
+    let namespace = job.namespace().unwrap_or_default();
+    let uid = job.uid().unwrap_or_default();
+    let of_job = ListParams::default().labels(&format!("{JOB_UID_LABEL}={uid}"));
+    let frozen = ListParams::default().labels(&format!("{JOB_UID_LABEL}={uid},{FROZEN_LABEL}"));
+    let (jobs, pods) = (
+        Api::<Job>::namespaced(client.clone(), &namespace),
+        Api::<CorePod>::namespaced(client.clone(), &namespace),
+    );
+    let config_maps = Api::<ConfigMap>::namespaced(client.clone(), &namespace);
+    let (jobs, pods, config_maps) =
+        tokio::try_join!(jobs.list(&of_job), pods.list(&of_job), config_maps.list(&frozen))?;
+
+    let mut by_job: BTreeMap<String, Vec<Pod>> = BTreeMap::new();
+    for pod in &pods.items {
+        let owner = pod.owner_references().iter().find(|owner| owner.controller == Some(true));
+        by_job.entry(owner.map(|owner| owner.uid.clone()).unwrap_or_default()).or_default().push(read_pod(pod));
+    }
+    let mut children = Vec::new();
+    for child in jobs.items.iter().filter(|child| is_owned_by(*child, &uid)) {
+        let pods = by_job.remove(&child.uid().unwrap_or_default()).unwrap_or_default();
+        let Some(mut child) = read_child(child, pods) else { continue };
+        if child.pods.is_empty() && lacks_pods(now, &child) {
+            child.refusal = refusal(client, &namespace, &child.uid).await?;
+        }
+        children.push(child);
+    }
+    let lingering =
+        by_job.into_values().flatten().filter(|pod| !matches!(pod.container, Container::Terminated { .. }));
+    let lingering = lingering.collect();
+    let frozen = config_maps
+        .items
+        .iter()
+        .filter(|map| is_owned_by(*map, &uid))
+        .filter_map(|map| serde_json::from_str(map.data.as_ref()?.get(FROZEN_KEY)?).ok());
+    let frozen = frozen.collect();
+    let lineage = lineage(client, &namespace, &job).await?;
+    let progress = progress(http, &children).await;
+    Ok(Observed { job, children, lingering, frozen, progress, lineage })
+}
+
+/// Whether the object's controller is the job with this UID: another of the same name is nobody's to touch.
+pub fn is_owned_by<K: kube::Resource>(object: &K, uid: &str) -> bool {
+    object.owner_references().iter().any(|owner| owner.controller == Some(true) && owner.uid == uid)
+}
+
+fn read_child(job: &Job, pods: Vec<Pod>) -> Option<Child> {
+    let labels = job.labels();
+    let kind = serde_json::from_value(labels.get(TASK_LABEL)?.as_str().into()).ok()?;
+    let spec = job.spec.as_ref()?;
+    let status = job.status.clone().unwrap_or_default();
+    let condition = |kinds: &[&str]| {
+        let mut conditions = status.conditions.iter().flatten();
+        conditions
+            .find(|condition| kinds.contains(&condition.type_.as_str()) && condition.status == "True")
+            .cloned()
+    };
+    let state = if let Some(failed) = condition(&["Failed", "FailureTarget"]) {
+        ChildState::Failed {
+            reason: failed.reason.unwrap_or_default(),
+            message: failed.message.unwrap_or_default(),
+        }
+    } else if condition(&["Complete", "SuccessCriteriaMet"]).is_some() {
+        ChildState::Succeeded
+    } else {
+        ChildState::Running
+    };
+    // A Job's start time is set anew when it is unsuspended.
+    let created = job.creation_timestamp().map(|time| time.0);
+    let since = status.start_time.map(|time| time.0).max(created)?;
+    Some(Child {
+        name: job.name_any(),
+        uid: job.uid()?,
+        key: TaskKey { kind, tenant: labels.get(TENANT_LABEL).cloned() },
+        number: labels.get(ATTEMPT_LABEL)?.parse().ok()?,
+        since,
+        suspended: spec.suspend == Some(true),
+        state,
+        succeeded: status.succeeded.and_then(|count| u32::try_from(count).ok()).unwrap_or_default(),
+        parallelism: spec.parallelism.and_then(|count| u32::try_from(count).ok()).unwrap_or(1),
+        refusal: None,
+        pods,
+    })
+}
+
+fn read_pod(pod: &CorePod) -> Pod {
+    let status = pod.status.clone().unwrap_or_default();
+    let condition = |kind: &str| status.conditions.iter().flatten().find(|condition| condition.type_ == kind);
+    let scheduled = condition("PodScheduled");
+    let disruption = condition("DisruptionTarget").filter(|condition| condition.status == "True");
+    let index = pod.annotations().get("batch.kubernetes.io/job-completion-index");
+    let spec = pod.spec.as_ref();
+    let worker = spec.and_then(|spec| spec.containers.iter().find(|container| container.name == WORKER_CONTAINER));
+    let limits = worker.and_then(|worker| worker.resources.as_ref()?.limits.as_ref());
+    let container = status.container_statuses.iter().flatten().find(|status| status.name == WORKER_CONTAINER);
+    Pod {
+        name: pod.name_any(),
+        index: index.and_then(|index| index.parse().ok()).unwrap_or_default(),
+        address: status.pod_ip.clone(),
+        scheduled: spec.is_some_and(|spec| spec.node_name.is_some()),
+        unschedulable: scheduled
+            .filter(|scheduled| scheduled.status == "False")
+            .and_then(|scheduled| scheduled.message.clone()),
+        ready: condition("Ready").is_some_and(|ready| ready.status == "True"),
+        gone_by: pod.metadata.deletion_timestamp.as_ref().map(|time| time.0),
+        disruption: disruption
+            .map(|found| (found.reason.clone().unwrap_or_default(), found.message.clone().unwrap_or_default())),
+        reason: status.reason.clone(),
+        message: status.message.clone(),
+        memory_limit: limits.and_then(|limits| Some(limits.get("memory")?.0.clone())),
+        container: container.map(read_container).unwrap_or_default(),
+    }
+}
+
+fn read_container(status: &ContainerStatus) -> Container {
+    match status.state.clone().unwrap_or_default() {
+        ContainerState { terminated: Some(ended), .. } => Container::Terminated {
+            exit_code: ended.exit_code,
+            reason: ended.reason.unwrap_or_default(),
+            finished: ended.finished_at.map(|time| time.0),
+            outcome: ended.message.and_then(|text| serde_json::from_str::<Outcome>(&text).ok()).map(Box::new),
+        },
+        ContainerState { running: Some(_), .. } => Container::Running,
+        ContainerState { waiting: Some(waiting), .. } => Container::Waiting {
+            reason: waiting.reason.unwrap_or_default(),
+            message: waiting.message.unwrap_or_default(),
+        },
+        _ => Container::Unknown,
+    }
+}
+
+fn lacks_pods(now: Timestamp, child: &Child) -> bool {
+    child.state == ChildState::Running && !child.suspended && child.since + PODS_EXPECTED < now
+}
+
+/// Why the Job controller couldn't create pods: quota and Pod Security bite there, and only an event says so.
+async fn refusal(client: &Client, namespace: &str, uid: &str) -> Result<Option<String>, kube::Error> {
+    let events = Api::<Event>::namespaced(client.clone(), namespace);
+    let of_job = ListParams::default().fields(&format!("involvedObject.uid={uid},reason=FailedCreate"));
+    let events = events.list(&of_job).await?;
+    Ok(events.items.into_iter().filter_map(|event| event.message).next_back())
+}
+
+async fn lineage(client: &Client, namespace: &str, job: &RecommenderJob) -> Result<Lineage, kube::Error> {
+    let milliseconds = |time: Timestamp| time.as_millisecond();
+    let created = job.creation_timestamp().map(|time| milliseconds(time.0)).unwrap_or_default();
+    let schedule = job
+        .owner_references()
+        .iter()
+        .find(|owner| owner.controller == Some(true) && owner.kind == "ScheduledRecommenderJob");
+    let Some(schedule) = schedule else {
+        let owner = format!("{namespace}/{}", job.name_any());
+        return Ok(Lineage { owner, sequence: created, ..Lineage::default() });
+    };
+    let tick = |job: &RecommenderJob| {
+        let tick = job.annotations().get(SCHEDULED_AT_ANNOTATION)?.parse::<Timestamp>().ok()?;
+        Some(milliseconds(tick))
+    };
+    let sequence = tick(job).unwrap_or(created);
+    let schedules = Api::<ScheduledRecommenderJob>::namespaced(client.clone(), namespace);
+    let siblings = Api::<RecommenderJob>::namespaced(client.clone(), namespace);
+    let of_schedule = ListParams::default().labels(&format!("{SCHEDULE_LABEL}={}", schedule.name));
+    let (found, siblings) = tokio::try_join!(schedules.get_opt(&schedule.name), siblings.list(&of_schedule))?;
+    let published_run = found.and_then(|found| found.status?.last_published_run);
+    let holds = |job: &RecommenderJob, kind: &str| {
+        let conditions = job.status.iter().flat_map(|status| &status.conditions);
+        conditions.clone().any(|condition| condition.kind == kind && condition.status == "True")
+    };
+    let others = siblings.items.iter().filter(|sibling| sibling.uid() != job.uid());
+    let needed = others.clone().filter(|sibling| {
+        let finished = holds(sibling, "Complete") || holds(sibling, "Failed");
+        let published = sibling.status.as_ref().and_then(|status| status.published_tenants).unwrap_or_default() > 0;
+        !finished || published
+    });
+    let keep = needed.filter_map(|sibling| sibling.uid()).chain(published_run.clone()).collect();
+    let newer_published =
+        others.clone().any(|sibling| tick(sibling).unwrap_or_default() > sequence && holds(sibling, "Published"));
+    let owner = format!("{namespace}/{}", schedule.name);
+    Ok(Lineage { owner, sequence, published_run, newer_published, keep })
+}
+
+/// Asks worker 0 of the training attempt that runs how far it is. Losing it never fails a job.
+async fn progress(http: &reqwest::Client, children: &[Child]) -> Option<Progress> {
+    let training =
+        children.iter().filter(|child| child.key.kind == TaskKind::Train && child.state == ChildState::Running);
+    let worker = training.max_by_key(|child| child.number)?.pods.iter().find(|pod| pod.index == 0)?;
+    if !matches!(worker.container, Container::Running) {
+        return None;
+    }
+    let address: std::net::IpAddr = worker.address.as_ref()?.parse().ok()?;
+    let authority = std::net::SocketAddr::new(address, u16::try_from(TELEMETRY_PORT).ok()?);
+    let answer = http.get(format!("http://{authority}/progress")).timeout(PROGRESS_TIMEOUT).send().await.ok()?;
+    let bytes = answer.error_for_status().ok()?.bytes().await.ok()?;
+    serde_json::from_slice(&bytes).ok()
+}

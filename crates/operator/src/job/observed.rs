@@ -1,0 +1,153 @@
+//! What is there: everything that a decision is made from.
+
+use jiff::Timestamp;
+use teasel_api::outcome::Outcome;
+use teasel_api::progress::Progress;
+use teasel_api::spec::RecommenderJob;
+
+use super::stages::FrozenPart;
+use crate::task_key::TaskKey;
+
+/// A job and all that belongs to it.
+#[derive(Clone, Debug)]
+pub struct Observed {
+    /// The job as it was just read, with its status.
+    pub job: RecommenderJob,
+    /// The Jobs of attempts, with their pods.
+    pub children: Vec<Child>,
+    /// Pods whose Job is gone, and which haven't ended yet.
+    pub lingering: Vec<Pod>,
+    /// Fields that were frozen.
+    pub frozen: Vec<FrozenPart>,
+    /// What worker 0 of the training attempt that runs says.
+    pub progress: Option<Progress>,
+    /// The job among those of its owner.
+    pub lineage: Lineage,
+}
+
+/// A job's place among the runs of one owner.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Lineage {
+    /// `namespace/name` of the schedule, or of the job itself where no schedule made it.
+    pub owner: String,
+    /// The tick's or the job's creation time, in milliseconds since 1970.
+    pub sequence: i64,
+    /// The owner's run that stands published: what relative gates compare with.
+    pub published_run: Option<String>,
+    /// Whether a newer run of the owner than this one is published.
+    pub newer_published: bool,
+    /// Runs of the owner that collection must leave alone, beside this one.
+    pub keep: Vec<String>,
+}
+
+/// The Job of an attempt.
+#[derive(Clone, Debug)]
+pub struct Child {
+    /// Name of the Job.
+    pub name: String,
+    /// UID of the Job, which is the attempt's incarnation.
+    pub uid: String,
+    /// What it is an attempt at.
+    pub key: TaskKey,
+    /// Number of the attempt.
+    pub number: u32,
+    /// When it was created or last unsuspended, whichever is later.
+    pub since: Timestamp,
+    /// Whether it is suspended, which only a queue does.
+    pub suspended: bool,
+    /// How far it is.
+    pub state: ChildState,
+    /// Indexes that succeeded.
+    pub succeeded: u32,
+    /// Number of pods that it needs at once.
+    pub parallelism: u32,
+    /// Why the Job controller couldn't create pods, where it couldn't.
+    pub refusal: Option<String>,
+    /// Its pods.
+    pub pods: Vec<Pod>,
+}
+
+/// How far a Job is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ChildState {
+    /// Neither of the others.
+    Running,
+    /// All indexes succeeded.
+    Succeeded,
+    /// It failed; its pods may still terminate.
+    Failed {
+        /// The Job's own reason, such as `BackoffLimitExceeded`.
+        reason: String,
+        /// The Job's own message.
+        message: String,
+    },
+}
+
+/// A pod of an attempt.
+#[derive(Clone, Debug, Default)]
+pub struct Pod {
+    /// Name of the pod.
+    pub name: String,
+    /// Completion index.
+    pub index: u32,
+    /// Address, once it has one.
+    pub address: Option<String>,
+    /// Whether a node was found for it.
+    pub scheduled: bool,
+    /// Why none was found, in the scheduler's words.
+    pub unschedulable: Option<String>,
+    /// Whether it is ready.
+    pub ready: bool,
+    /// When it must be gone: its deletion was asked for, and its grace time ends then.
+    pub gone_by: Option<Timestamp>,
+    /// Reason and message of the condition DisruptionTarget.
+    pub disruption: Option<(String, String)>,
+    /// `status.reason`, such as `Evicted`.
+    pub reason: Option<String>,
+    /// `status.message`.
+    pub message: Option<String>,
+    /// Memory limit of the worker's container.
+    pub memory_limit: Option<String>,
+    /// The worker's container.
+    pub container: Container,
+}
+
+/// The worker's container.
+#[derive(Clone, Debug, Default)]
+pub enum Container {
+    /// Nothing is known yet.
+    #[default]
+    Unknown,
+    /// It waits to start.
+    Waiting {
+        /// The kubelet's reason, such as `CreateContainerConfigError`.
+        reason: String,
+        /// The kubelet's message.
+        message: String,
+    },
+    /// It runs.
+    Running,
+    /// It ended.
+    Terminated {
+        /// Its exit code.
+        exit_code: i32,
+        /// The kubelet's reason, such as `OOMKilled`.
+        reason: String,
+        /// When.
+        finished: Option<Timestamp>,
+        /// The termination message, where it is one of ours.
+        outcome: Option<Box<Outcome>>,
+    },
+}
+
+impl Child {
+    /// Whether this is the Job that an attempt has on record.
+    pub fn is(&self, key: &TaskKey, number: u32) -> bool {
+        self.key == *key && self.number == number
+    }
+
+    /// Pods that are ready.
+    pub fn ready(&self) -> u32 {
+        self.pods.iter().filter(|pod| pod.ready).count() as u32
+    }
+}

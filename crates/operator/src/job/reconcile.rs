@@ -1,0 +1,133 @@
+//! One reconcile: read, validate, decide, apply.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use kube::runtime::controller::Action as Requeue;
+use kube::runtime::events::{Event, EventType, Reporter};
+use kube::{Api, Resource, ResourceExt};
+use teasel_api::spec::{AttemptOutcome, RecommenderJob, RecommenderJobStatus};
+
+use super::apply::{ApplyError, apply, write_status};
+use super::decide::{Decision, Note, Start, decide};
+use super::dereference::dereference;
+use super::restarts;
+use super::validate::validate;
+use super::verdict::End;
+use crate::context::Context;
+
+/// Why a reconcile is tried again.
+#[derive(Debug, thiserror::Error)]
+pub enum ReconcileError {
+    /// The API server.
+    #[error(transparent)]
+    Kube(#[from] kube::Error),
+    /// What was decided on couldn't be done.
+    #[error(transparent)]
+    Apply(#[from] ApplyError),
+}
+
+/// The longest time that a job which hasn't ended is left alone: should an event be lost, this finds out.
+const LOOK_ANYWAY: std::time::Duration = std::time::Duration::from_secs(60);
+
+/// Brings a job one step on.
+///
+/// # Errors
+/// Where the API server can't be asked or doesn't do what it is asked; the job is looked at again.
+pub async fn reconcile(job: Arc<RecommenderJob>, context: Arc<Context>) -> Result<Requeue, ReconcileError> {
+    let jobs = Api::<RecommenderJob>::namespaced(context.client.clone(), &job.namespace().unwrap_or_default());
+    // What woke us may be older than our own last write.
+    let Some(job) = jobs.get_opt(&job.name_any()).await? else { return Ok(Requeue::await_change()) };
+    let now = Timestamp::now();
+    let observed = dereference(&context.client, &context.http, now, job).await?;
+    let resolved = validate(&observed.job, &context.configuration);
+    let resolved = resolved.as_ref().map_err(Vec::as_slice);
+    let decision = decide(now, &observed, resolved, &context.configuration);
+    let applied = apply(&context.client, &context.configuration, &observed.job, &decision).await;
+    context.metrics.observe(&observed.job, &decision);
+    match applied {
+        Ok(()) => tell(&context, &observed.job, &decision.notes).await,
+        Err(ApplyError::Refused { start, may_pass, message }) => {
+            let reason = if may_pass { "PodsRefused" } else { "JobRefused" };
+            refuse(&context, &observed.job, &decision, &start, reason, &message).await?;
+        }
+        Err(ApplyError::Build { start, source }) => {
+            refuse(&context, &observed.job, &decision, &start, "BadTemplate", &source.to_string()).await?;
+        }
+        Err(error) => return Err(error.into()),
+    }
+    Ok(requeue(now, &decision))
+}
+
+fn requeue(now: Timestamp, decision: &Decision) -> Requeue {
+    let ended = decision.status.completion_time.is_some();
+    let until = decision.look_again.map(|at| {
+        let wait = at.duration_since(now).max(jiff::SignedDuration::from_millis(100));
+        std::time::Duration::try_from(wait).unwrap_or(LOOK_ANYWAY)
+    });
+    match until {
+        Some(until) if ended => Requeue::requeue(until),
+        Some(until) => Requeue::requeue(until.min(LOOK_ANYWAY)),
+        None if ended => Requeue::await_change(),
+        None => Requeue::requeue(LOOK_ANYWAY),
+    }
+}
+
+/// Records that an attempt's objects weren't taken as they are.
+async fn refuse(
+    context: &Context,
+    job: &RecommenderJob,
+    decision: &Decision,
+    start: &Start,
+    reason: &str,
+    message: &str,
+) -> Result<(), ReconcileError> {
+    let jobs = Api::<RecommenderJob>::namespaced(context.client.clone(), &job.namespace().unwrap_or_default());
+    // The status has just been written.
+    let Some(current) = jobs.get_opt(&job.name_any()).await? else { return Ok(()) };
+    let mut status = current.status.clone().unwrap_or_default();
+    record_refusal(&mut status, start, reason, message);
+    let refused = Decision { status, ..Decision::default() };
+    write_status(&context.client, &current, &refused).await?;
+    let note = Note { warning: true, reason: reason.to_owned(), message: message.to_owned() };
+    tell(context, job, &[decision.notes.clone(), vec![note]].concat()).await;
+    Ok(())
+}
+
+fn record_refusal(status: &mut RecommenderJobStatus, start: &Start, reason: &str, message: &str) {
+    let attempts = status.attempts.iter_mut();
+    let mut begun = attempts.filter(|attempt| start.key.owns(attempt) && attempt.number == start.number);
+    if let Some(attempt) = begun.next().filter(|attempt| attempt.outcome.is_none()) {
+        let end = End {
+            outcome: AttemptOutcome::PermanentFailure,
+            reason: reason.to_owned(),
+            message: message.to_owned(),
+            disruption: None,
+            report: None,
+        };
+        restarts::conclude(attempt, Timestamp::now(), &end, None);
+    }
+}
+
+/// Publishes events. They are for people: what can't be told is logged, and nothing waits for it.
+async fn tell(context: &Context, job: &RecommenderJob, notes: &[Note]) {
+    let reference = job.object_ref(&());
+    for note in notes {
+        tracing::info!(job = %reference.name.as_deref().unwrap_or_default(), namespace = %reference.namespace.as_deref().unwrap_or_default(), reason = %note.reason, "{}", note.message);
+        let event = Event {
+            type_: if note.warning { EventType::Warning } else { EventType::Normal },
+            reason: note.reason.clone(),
+            note: Some(restarts::cut(&note.message, 1024)),
+            action: "Reconcile".into(),
+            secondary: None,
+        };
+        if let Err(error) = context.recorder.publish(&event, &reference).await {
+            tracing::warn!("no event published: {error}");
+        }
+    }
+}
+
+/// Who publishes the operator's events.
+pub fn reporter(instance: &str) -> Reporter {
+    Reporter { controller: "teasel-operator".into(), instance: Some(instance.to_owned()) }
+}

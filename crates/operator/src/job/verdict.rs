@@ -1,0 +1,295 @@
+//! Whether and why an attempt has ended.
+//!
+//! The first cause wins over its echoes: a pod that only lost its peer says nothing about why.
+
+use jiff::{SignedDuration, Timestamp};
+use teasel_api::outcome::{ExitCode, Outcome};
+use teasel_api::spec::AttemptOutcome;
+use teasel_api::task::TaskKind;
+
+use super::observed::{Child, ChildState, Container, Pod};
+use crate::configuration::Timing;
+
+/// Exit code of a process that SIGTERM ended, ours after a checkpoint or any other's.
+const STOPPED: i32 = ExitCode::Stopped as i32;
+/// Exit code that the kubelet reports for containers which a reboot ended.
+const LOST_BY_REBOOT: i32 = 255;
+/// Reasons by which the kubelet says that a container can't be made as it is described.
+const CONFIGURATION_REASONS: [&str; 2] = ["CreateContainerConfigError", "CreateContainerError"];
+/// Reasons by which the kubelet says that it can't get the image.
+const IMAGE_REASONS: [&str; 5] =
+    ["ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError"];
+
+/// An attempt's end.
+#[derive(Clone, Debug, PartialEq)]
+pub struct End {
+    /// How it ended.
+    pub outcome: AttemptOutcome,
+    /// Why, in CamelCase.
+    pub reason: String,
+    /// Why, in a sentence.
+    pub message: String,
+    /// What took its pods away, where something did.
+    pub disruption: Option<Disruption>,
+    /// What the worker reported, where it could.
+    pub report: Option<Outcome>,
+}
+
+/// What takes pods away, as `status.disruptions` counts it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Disruption {
+    /// The node died, rebooted or was cut off.
+    NodeFailure,
+    /// A drain, or a node short of memory or disk.
+    Eviction,
+    /// Pods of a higher priority.
+    Preemption,
+    /// No place was found.
+    Unschedulable,
+    /// Somebody deleted the pods or the Job, or a queue took the quota back.
+    Other,
+}
+
+/// What keeps an attempt that hasn't ended from working.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Obstacle {
+    /// Why, in CamelCase.
+    pub reason: &'static str,
+    /// Why, in a sentence that says what to do.
+    pub message: String,
+}
+
+/// How an attempt is.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Verdict {
+    /// It goes on; `look_again` is when time alone may change that.
+    Goes {
+        /// What keeps it from working.
+        obstacle: Option<Obstacle>,
+        /// When to look again.
+        look_again: Option<Timestamp>,
+    },
+    /// It has ended, or is to be given up.
+    Ended(Box<End>),
+}
+
+impl End {
+    fn new(outcome: AttemptOutcome, reason: &str, message: impl Into<String>) -> Self {
+        End { outcome, reason: reason.to_owned(), message: message.into(), disruption: None, report: None }
+    }
+
+    /// An end by disruption.
+    pub fn disrupted(disruption: Disruption, reason: &str, message: impl Into<String>) -> Self {
+        End { disruption: Some(disruption), ..End::new(AttemptOutcome::Disrupted, reason, message) }
+    }
+
+    /// An end on request.
+    pub fn suspended() -> Self {
+        End::new(AttemptOutcome::Suspended, "Suspended", "stopped since the job is suspended")
+    }
+}
+
+/// Judges a child. `scheduling_timeout` bounds how long its pods may wait for nodes.
+pub fn judge(now: Timestamp, child: &Child, scheduling_timeout: SignedDuration, timing: &Timing) -> Verdict {
+    match &child.state {
+        ChildState::Succeeded => Verdict::Ended(Box::new(succeeded(child))),
+        ChildState::Failed { .. } if child.suspended => Verdict::Ended(Box::new(End::disrupted(
+            Disruption::Other,
+            "QuotaReclaimed",
+            "the queue took its quota back",
+        ))),
+        ChildState::Failed { reason, message } => Verdict::Ended(Box::new(failed(child, reason, message))),
+        ChildState::Running if child.suspended => Verdict::Goes { obstacle: None, look_again: None },
+        ChildState::Running => running(now, child, scheduling_timeout, timing),
+    }
+}
+
+fn succeeded(child: &Child) -> End {
+    // Of a tenant's shards, whichever was last found all committed; the others know nothing of the whole.
+    let report = reports(child)
+        .max_by_key(|report| (report.published.is_some(), report.users, child.key.kind == TaskKind::Train));
+    match report {
+        Some(report) => End {
+            report: Some(report.clone()),
+            ..End::new(AttemptOutcome::Succeeded, &report.reason, report.message.clone())
+        },
+        // What was done is durable, and whoever tries again finds it and says so.
+        None => End::disrupted(
+            Disruption::Other,
+            "OutcomeUnread",
+            "its pods were gone before their outcome was read; the next attempt reads it from storage",
+        ),
+    }
+}
+
+fn reports(child: &Child) -> impl Iterator<Item = &Outcome> {
+    child.pods.iter().filter_map(|pod| match &pod.container {
+        Container::Terminated { outcome, .. } => outcome.as_deref(),
+        _ => None,
+    })
+}
+
+/// Why a Job failed: the most telling of its pods.
+fn failed(child: &Child, job_reason: &str, job_message: &str) -> End {
+    let mut causes: Vec<(u8, Option<Timestamp>, End)> =
+        child.pods.iter().filter_map(|pod| cause(child, pod)).collect();
+    causes.sort_by_key(|(rank, finished, _)| (*rank, *finished));
+    let mut causes = causes.into_iter();
+    match causes.next() {
+        // Somebody deleted the pod that the others lost.
+        Some((ECHO, _, echo)) if child.pods.len() < child.parallelism as usize => End {
+            report: echo.report,
+            ..End::disrupted(Disruption::Other, "PodsDeleted", "pods were deleted from outside")
+        },
+        Some((_, _, end)) => end,
+        None if child.pods.len() < child.parallelism as usize => {
+            End::disrupted(Disruption::Other, "PodsDeleted", "pods were deleted from outside")
+        }
+        None => End::new(AttemptOutcome::Failed, job_reason, job_message),
+    }
+}
+
+const DISRUPTED: u8 = 0;
+const PERMANENT: u8 = 1;
+const OUT_OF_MEMORY: u8 = 2;
+const FAILED: u8 = 3;
+const STOPPED_RANK: u8 = 4;
+const ECHO: u8 = 5;
+
+/// What a pod says of the Job's failure: its rank among causes, when, and the end that it would mean.
+fn cause(child: &Child, pod: &Pod) -> Option<(u8, Option<Timestamp>, End)> {
+    let Container::Terminated { exit_code, reason, finished, outcome } = &pod.container else {
+        let (why, message) = pod.disruption.as_ref()?;
+        return Some((DISRUPTED, None, disrupted(pod, why, message)));
+    };
+    let report = outcome.as_deref();
+    let said = |fallback: String| report.map_or(fallback, |report| report.message.clone());
+    let code = ExitCode::from_code(*exit_code);
+    let (rank, end) = if let Some((why, message)) = &pod.disruption {
+        (DISRUPTED, disrupted(pod, why, message))
+    } else if reason == "OOMKilled" || report.is_some_and(|report| report.reason == OUT_OF_MEMORY_REASON) {
+        (OUT_OF_MEMORY, End::new(AttemptOutcome::OutOfMemory, OUT_OF_MEMORY_REASON, out_of_memory(child, pod)))
+    } else if *exit_code == LOST_BY_REBOOT && report.is_none() {
+        let message = format!("the node of pod {} restarted", pod.name);
+        (DISRUPTED, End::disrupted(Disruption::NodeFailure, "NodeRestarted", message))
+    } else if *exit_code == STOPPED {
+        let message = said(format!("pod {} was stopped", pod.name));
+        (STOPPED_RANK, End::disrupted(Disruption::Other, "Stopped", message))
+    } else if code == Some(ExitCode::PeerLost) {
+        let message = said(format!("pod {} lost a peer", pod.name));
+        (ECHO, End::new(AttemptOutcome::Failed, "PeerLost", message))
+    } else if let Some(code) = code.filter(|code| code.is_permanent()) {
+        let why = report.map_or_else(|| format!("{code:?}"), |report| report.reason.clone());
+        let message = said(format!("pod {} ended with code {exit_code}", pod.name));
+        (PERMANENT, End::new(AttemptOutcome::PermanentFailure, &why, message))
+    } else if *exit_code == 0 {
+        return None;
+    } else {
+        let why = report.map_or_else(|| silent_reason(pod), |report| report.reason.clone());
+        let message = said(describe_exit(pod, *exit_code));
+        (FAILED, End::new(AttemptOutcome::Failed, &why, message))
+    };
+    Some((rank, *finished, End { report: report.cloned(), ..end }))
+}
+
+/// Reason of an attempt that ran out of memory: the kubelet's verdict, or the agent's on one of its ranks.
+pub const OUT_OF_MEMORY_REASON: &str = "OutOfMemory";
+
+/// Reason of a worker that said nothing. A pod that used too much disk is evicted, with no DisruptionTarget.
+fn silent_reason(pod: &Pod) -> String {
+    match &pod.reason {
+        Some(reason) if reason == "Evicted" => reason.clone(),
+        _ => "WorkerFailed".into(),
+    }
+}
+
+fn describe_exit(pod: &Pod, code: i32) -> String {
+    match (&pod.message, code) {
+        (Some(message), _) => format!("pod {}: {message}", pod.name),
+        (None, 137) => format!("pod {} was killed", pod.name),
+        (None, code) => format!("pod {} ended with code {code} and said nothing", pod.name),
+    }
+}
+
+fn out_of_memory(child: &Child, pod: &Pod) -> String {
+    let template = match child.key.kind {
+        TaskKind::Prepare => "data.template",
+        TaskKind::Score | TaskKind::Publish => "scoring.template",
+        _ => "training.template",
+    };
+    let limit = pod.memory_limit.as_ref().map_or_else(String::new, |limit| format!(" (its limit is {limit})"));
+    format!(
+        "pod {} ran out of memory{limit}; raise resources.limits.memory of the container `worker` in {template}",
+        pod.name
+    )
+}
+
+fn disrupted(pod: &Pod, reason: &str, message: &str) -> End {
+    let (disruption, why) = match reason {
+        "PreemptionByScheduler" => (Disruption::Preemption, "Preempted"),
+        "DeletionByTaintManager" | "DeletionByPodGC" => (Disruption::NodeFailure, "NodeFailure"),
+        "EvictionByEvictionAPI" | "TerminationByKubelet" => (Disruption::Eviction, "Evicted"),
+        _ => (Disruption::Other, "Disrupted"),
+    };
+    End::disrupted(disruption, why, format!("pod {}: {message}", pod.name))
+}
+
+fn running(now: Timestamp, child: &Child, scheduling_timeout: SignedDuration, timing: &Timing) -> Verdict {
+    // A node that is away never reports its pods' end, and the Job waits for ever.
+    let overdue = child.pods.iter().filter_map(|pod| Some((pod, pod.gone_by? + timing.gone_grace)));
+    if let Some((pod, _)) = overdue.clone().find(|(_, by)| *by <= now) {
+        let message = format!("the node of pod {} is away", pod.name);
+        return Verdict::Ended(Box::new(End::disrupted(Disruption::NodeFailure, "NodeFailure", message)));
+    }
+    let next_overdue = overdue.map(|(_, by)| by).min();
+
+    let waiting = obstacle(child);
+    let limit = match &waiting {
+        Some(obstacle) if obstacle.reason == UNSCHEDULABLE => Some(child.since + scheduling_timeout),
+        Some(_) => Some(child.since + timing.retry_window),
+        None => None,
+    };
+    match (waiting, limit) {
+        (Some(obstacle), Some(limit)) if limit <= now => Verdict::Ended(Box::new(give_up(obstacle))),
+        (obstacle, limit) => {
+            Verdict::Goes { obstacle, look_again: [limit, next_overdue].into_iter().flatten().min() }
+        }
+    }
+}
+
+const UNSCHEDULABLE: &str = "Unschedulable";
+
+fn give_up(obstacle: Obstacle) -> End {
+    if obstacle.reason == UNSCHEDULABLE {
+        return End::disrupted(Disruption::Unschedulable, UNSCHEDULABLE, obstacle.message);
+    }
+    End::new(AttemptOutcome::PermanentFailure, obstacle.reason, obstacle.message)
+}
+
+/// What keeps a child's pods from starting: the worst of it.
+pub fn obstacle(child: &Child) -> Option<Obstacle> {
+    let waiting = |reasons: &[&str]| {
+        child.pods.iter().find_map(|pod| match &pod.container {
+            Container::Waiting { reason, message } if reasons.contains(&reason.as_str()) => {
+                Some(format!("pod {}: {message}", pod.name))
+            }
+            _ => None,
+        })
+    };
+    if let Some(message) = waiting(&CONFIGURATION_REASONS) {
+        let reason = if message.contains("secret") { "SecretMissing" } else { "PodsNotStarted" };
+        return Some(Obstacle { reason, message });
+    }
+    if let Some(message) = waiting(&IMAGE_REASONS) {
+        return Some(Obstacle { reason: "ImageUnavailable", message });
+    }
+    if let Some(refusal) = &child.refusal {
+        return Some(Obstacle { reason: "PodsRefused", message: refusal.clone() });
+    }
+    let unplaced = child.pods.iter().find(|pod| !pod.scheduled)?;
+    let message = match &unplaced.unschedulable {
+        Some(message) => format!("pod {}: {message}", unplaced.name),
+        None => format!("pod {} waits for the scheduler", unplaced.name),
+    };
+    Some(Obstacle { reason: UNSCHEDULABLE, message })
+}

@@ -1,0 +1,115 @@
+//! Names of what the operator makes. Pods' host names (`<name>-<index>`) stay within the 63 characters of a DNS label.
+
+use sha2::{Digest, Sha256};
+
+use crate::task_key::TaskKey;
+
+/// Label of every child: the job's name.
+pub const JOB_LABEL: &str = "teasel.dev/job";
+/// Label of every child: the job's UID, which is also its run.
+pub const JOB_UID_LABEL: &str = "teasel.dev/job-uid";
+/// Label of an attempt's objects: the task.
+pub const TASK_LABEL: &str = "teasel.dev/task";
+/// Label of an attempt's objects: its number.
+pub const ATTEMPT_LABEL: &str = "teasel.dev/attempt";
+/// Label of a tenant's objects.
+pub const TENANT_LABEL: &str = "teasel.dev/tenant";
+/// Label of a ConfigMap that holds frozen fields: of which stage.
+pub const FROZEN_LABEL: &str = "teasel.dev/frozen";
+/// Label by which Kueue takes charge of a Job.
+pub const QUEUE_LABEL: &str = "kueue.x-k8s.io/queue-name";
+/// Label that says who manages an object.
+pub const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
+/// Value of [`MANAGED_BY_LABEL`].
+pub const MANAGED_BY: &str = "teasel";
+/// Annotation that asks to try again what has failed for good; any new value is a new request.
+pub const RETRY_ANNOTATION: &str = "teasel.dev/retry";
+/// Annotation that asks to roll back, release or publish; see `PublishRequest`.
+pub const PUBLISH_REQUEST_ANNOTATION: &str = "teasel.dev/publish-request";
+/// Name of a worker's container, which a job's pod template may refer to.
+pub const WORKER_CONTAINER: &str = "worker";
+
+/// Longest part of a job's name that its children's names carry.
+const NAME_PART: usize = 28;
+
+/// What all children's names begin with: the job's name, cut, and 8 characters of its UID.
+pub fn base(name: &str, uid: &str) -> String {
+    let part: String = name.chars().take(NAME_PART).collect();
+    let uid: String = uid.chars().filter(|character| *character != '-').take(8).collect();
+    format!("{}-{uid}", part.trim_end_matches(['-', '.']))
+}
+
+/// Name of an attempt's objects.
+pub fn attempt(name: &str, uid: &str, key: &TaskKey, number: u32) -> String {
+    let base = base(name, uid);
+    match &key.tenant {
+        Some(tenant) => format!("{base}-{}-{}-{number}", key.kind.as_str(), short_hash(tenant, 6)),
+        None => format!("{base}-{}-{number}", key.kind.as_str()),
+    }
+}
+
+/// Name of the ConfigMap of frozen fields.
+pub fn frozen(name: &str, uid: &str, stage: &str, tenant: Option<&str>, hash: &str) -> String {
+    let base = base(name, uid);
+    let hash: String = hash.chars().take(8).collect();
+    match tenant {
+        Some(tenant) => format!("{base}-frozen-{stage}-{}-{hash}", short_hash(tenant, 6)),
+        None => format!("{base}-frozen-{stage}-{hash}"),
+    }
+}
+
+/// The first `length` hexadecimal digits of a text's SHA-256.
+pub fn short_hash(text: &str, length: usize) -> String {
+    let mut digits = hex::encode(Sha256::digest(text));
+    digits.truncate(length);
+    digits
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use teasel_api::MAXIMUM_JOB_NAME;
+    use teasel_api::task::TaskKind;
+
+    use super::*;
+
+    const UID: &str = "0b5a7c1e-9d3f-4b8e-a1c2-5e6f7a8b9c0d";
+    const KINDS: [TaskKind; 7] = [
+        TaskKind::Inspect,
+        TaskKind::Prepare,
+        TaskKind::Train,
+        TaskKind::Evaluate,
+        TaskKind::Score,
+        TaskKind::Publish,
+        TaskKind::Collect,
+    ];
+
+    fn is_label(name: &str) -> bool {
+        let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        (1..=63).contains(&name.len()) && name.bytes().all(inner) && !name.starts_with('-') && !name.ends_with('-')
+    }
+
+    #[test]
+    fn a_name_says_job_task_tenant_and_attempt() {
+        let key = TaskKey::of_job(TaskKind::Train);
+        assert_eq!(attempt("films", UID, &key, 3), "films-0b5a7c1e-train-3");
+        let key = TaskKey::of_tenant(TaskKind::Score, "city");
+        assert_eq!(attempt("films", UID, &key, 1), format!("films-0b5a7c1e-score-{}-1", short_hash("city", 6)));
+    }
+
+    proptest! {
+        #[test]
+        fn every_pods_host_name_is_a_dns_label(
+            name in "[a-z]([a-z0-9-]{0,38}[a-z0-9])?",
+            tenant in proptest::option::of("[a-z0-9]{1,63}"),
+            kind in 0..KINDS.len(),
+            number in 1u32..=999,
+            index in 0u32..1000,
+        ) {
+            prop_assume!(name.len() <= MAXIMUM_JOB_NAME);
+            let key = TaskKey { kind: KINDS[kind], tenant };
+            let host = format!("{}-{index}", attempt(&name, UID, &key, number));
+            prop_assert!(is_label(&host), "{host}");
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! From the command line to running controllers.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use clap::Parser;
+use futures::future::join_all;
+use kube::runtime::events::Recorder;
+use kube::{Api, Client};
+use kube_lease_manager::{LeaseManagerBuilder, LeaseParams};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tracing_subscriber::EnvFilter;
+
+use crate::configuration::Configuration;
+use crate::context::Context;
+use crate::job;
+use crate::metrics::Metrics;
+use crate::server::{self, Health};
+use crate::watch_health;
+
+/// Name of the lease whose holder reconciles.
+const LEASE: &str = "teasel-operator";
+/// How long a lease lasts that isn't renewed, in seconds.
+const LEASE_SECONDS: u64 = 15;
+/// How long before its end it is renewed, in seconds.
+const LEASE_GRACE: u64 = 5;
+
+/// Turns recommender jobs into Kubernetes objects and status.
+#[derive(Debug, Parser)]
+#[command(name = "teasel-operator", version)]
+struct Arguments {
+    /// Configuration file
+    #[arg(long, default_value = "/etc/teasel/operator.yaml", value_name = "FILE")]
+    config: PathBuf,
+    /// Where health and metrics are served
+    #[arg(long, default_value = "0.0.0.0:8080", value_name = "ADDRESS")]
+    listen: SocketAddr,
+    /// Namespace of the lease
+    #[arg(long, env = "POD_NAMESPACE", default_value = "default", value_name = "NAMESPACE")]
+    lease_namespace: String,
+    /// Name of this process among its like
+    #[arg(long, env = "POD_NAME", default_value_t = format!("teasel-operator-{}", std::process::id()), value_name = "NAME")]
+    identity: String,
+}
+
+/// Runs the operator until SIGTERM.
+///
+/// # Errors
+/// Where it can't start: a wrong configuration, no cluster. Later it only ends because it lost its lease.
+pub fn main() -> anyhow::Result<ExitCode> {
+    let arguments = Arguments::parse();
+    tracing_subscriber::fmt()
+        .json()
+        .flatten_event(true)
+        .with_env_filter(EnvFilter::try_from_env("TEASEL_LOG").unwrap_or_else(|_| EnvFilter::new("info")))
+        .with_writer(std::io::stderr)
+        .init();
+    let configuration = Configuration::read(&arguments.config)?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().context("can't start the runtime")?;
+    let code = runtime.block_on(run(arguments, configuration))?;
+    runtime.shutdown_timeout(std::time::Duration::from_secs(5));
+    Ok(code)
+}
+
+async fn run(arguments: Arguments, configuration: Configuration) -> anyhow::Result<ExitCode> {
+    let client = Client::try_default().await.context("no cluster is configured")?;
+    let recorder = Recorder::new(client.clone(), job::reconcile::reporter(&arguments.identity));
+    let context = Arc::new(Context {
+        client: client.clone(),
+        http: reqwest::Client::new(),
+        configuration,
+        recorder,
+        metrics: Metrics::default(),
+        failures: crate::context::Failures::default(),
+    });
+    let health = Arc::new(Health::default());
+    let (stop, stopped) = watch::channel(false);
+    stop_on_signals(stop.clone())?;
+    let served = tokio::spawn(server::serve(arguments.listen, Arc::clone(&context), Arc::clone(&health)));
+
+    let lease = LeaseManagerBuilder::new(client, LEASE)
+        .with_namespace(&arguments.lease_namespace)
+        .with_parameters(LeaseParams::new(&arguments.identity, LEASE_SECONDS, LEASE_GRACE))
+        .build()
+        .await
+        .context("can't read or create the lease")?;
+    health.set_ready();
+    let (mut leading, renewal) = lease.watch().await;
+    tracing::info!(identity = %arguments.identity, "waiting for the lease");
+    let mut interrupted = stopped.clone();
+    tokio::select! {
+        led = leading.wait_for(|leads| *leads) => { led.context("the lease's renewal ended")?; }
+        _ = interrupted.wait_for(|stopped| *stopped) => return Ok(ExitCode::SUCCESS),
+        ended = served => { ended?.context("can't serve health and metrics")?; }
+    }
+    tracing::info!(identity = %arguments.identity, "leading");
+
+    let controllers = start(&context, &health, &stopped);
+    let mut lost = leading.clone();
+    let code = tokio::select! {
+        () = controllers => ExitCode::SUCCESS,
+        _ = lost.wait_for(|leads| !*leads) => {
+            // Whoever leads now must not meet our writes.
+            tracing::error!("the lease is lost");
+            ExitCode::FAILURE
+        }
+    };
+    drop((leading, lost));
+    // Gives the lease back, so that the next one needn't wait for its end.
+    let _ = tokio::time::timeout(std::time::Duration::from_secs(3), renewal).await;
+    tracing::info!("stopped");
+    Ok(code)
+}
+
+/// Starts a controller for each namespace, or one for all.
+async fn start(context: &Arc<Context>, health: &Arc<Health>, stopped: &watch::Receiver<bool>) {
+    let named = &context.configuration.namespaces;
+    let namespaces: Vec<Option<String>> =
+        if named.is_empty() { vec![None] } else { named.iter().cloned().map(Some).collect() };
+    let controllers = namespaces.into_iter().map(|namespace| {
+        let mut stop = stopped.clone();
+        let stop = async move {
+            let _ = stop.wait_for(|stopped| *stopped).await;
+        };
+        let (store, running) = job::controller::run(Arc::clone(context), namespace.clone(), stop);
+        let jobs = match &namespace {
+            Some(namespace) => Api::namespaced(context.client.clone(), namespace),
+            None => Api::all(context.client.clone()),
+        };
+        let compared = tokio::spawn(watch_health::compare(jobs, store, Arc::clone(health)));
+        async move {
+            running.await;
+            compared.abort();
+        }
+    });
+    join_all(controllers).await;
+}
+
+fn stop_on_signals(stop: watch::Sender<bool>) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("can't handle SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("can't handle SIGINT")?;
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("stopping");
+        let _ = stop.send(true);
+    });
+    Ok(())
+}
