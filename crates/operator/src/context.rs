@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kube::Client;
 use kube::runtime::events::Recorder;
@@ -29,6 +29,28 @@ pub struct Context {
     pub metrics: Metrics,
     /// Failures in a row, by object.
     pub failures: Failures,
+    /// When workers were last asked how far they are.
+    pub asked: Asked,
+}
+
+/// When each job's worker was last asked how far it is. Every answer changes the status, and every change of the
+/// status wakes a reconcile: without this they would chase each other.
+#[derive(Debug, Default)]
+pub struct Asked(Mutex<HashMap<String, Instant>>);
+
+impl Asked {
+    /// Whether to ask the worker of the job with this UID now, no more often than every `interval`.
+    pub fn is_due(&self, uid: &str, interval: Duration) -> bool {
+        let mut asked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        // Jobs come and go.
+        asked.retain(|_, at| now.duration_since(*at) < Duration::from_secs(3600));
+        let due = asked.get(uid).is_none_or(|at| now.duration_since(*at) >= interval);
+        if due {
+            asked.insert(uid.to_owned(), now);
+        }
+        due
+    }
 }
 
 /// Failures in a row, by object. One object that can't be reconciled doesn't slow others down.

@@ -77,6 +77,7 @@ async fn run(arguments: Arguments, configuration: Configuration) -> anyhow::Resu
         recorder,
         metrics: Metrics::default(),
         failures: crate::context::Failures::default(),
+        asked: crate::context::Asked::default(),
     });
     let health = Arc::new(Health::default());
     let (stop, stopped) = watch::channel(false);

@@ -9,6 +9,8 @@ mod command;
 mod image;
 mod namespace;
 mod nodes;
+mod object_store;
+mod operator;
 mod shared;
 mod supervisor;
 
@@ -24,6 +26,8 @@ use self::command::script;
 pub use self::image::{Image, POD_IMAGE};
 pub use self::namespace::Namespace;
 pub use self::nodes::Node;
+pub use self::object_store::ObjectStore;
+pub use self::operator::OPERATOR_NAMESPACE;
 pub use self::shared::{Alone, Shared, Vacant, alone_with_real_nodes, shared, shared_with_real_nodes, vacant};
 use self::supervisor::Supervisor;
 
@@ -83,6 +87,7 @@ pub struct Cluster {
     kubectl: PathBuf,
     nodes: Nodes,
     provided: Mutex<HashSet<String>>,
+    operator: Mutex<bool>,
     /// Where kubectl and helm keep what they remember: the next cluster may have the same address.
     caches: TempDir,
     supervisor: Option<Supervisor>,
@@ -114,6 +119,7 @@ impl Cluster {
             kubectl: PathBuf::from(script("scripts/kube", &[] as &[&str])?).join("kubectl"),
             nodes,
             provided: Mutex::default(),
+            operator: Mutex::default(),
             caches: tempfile::tempdir()?,
             supervisor,
         })

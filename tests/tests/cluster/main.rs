@@ -2,6 +2,8 @@
 //! `TEASEL_TEST_KUBECONFIG` names.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod jobs;
+mod life;
 mod nodes;
 mod resources;
 mod teardown;

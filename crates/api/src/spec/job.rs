@@ -21,6 +21,12 @@ use crate::location::Location;
     derive = "PartialEq",
     doc = "Trains one recommender and publishes its recommendations for each tenant.",
     validation = Rule::new("self.metadata.name.size() <= 40").message("the name of a job has at most 40 characters"),
+    validation = Rule::new("!has(oldSelf.status) || !has(oldSelf.status.frozen) || !oldSelf.status.frozen.exists(f, f.stage == 'Data') || (self.spec.data == oldSelf.spec.data && self.spec.storage == oldSelf.spec.storage)")
+        .message("data and storage can't be changed once work with them has begun: make a new job, which may start from this run's parameters with training.resumeFrom"),
+    validation = Rule::new("!has(oldSelf.status) || !has(oldSelf.status.frozen) || !oldSelf.status.frozen.exists(f, f.stage == 'Model') || (has(self.spec.model) == has(oldSelf.spec.model) && (!has(self.spec.model) || self.spec.model == oldSelf.spec.model) && has(self.spec.training) == has(oldSelf.spec.training) && (!has(self.spec.training) || self.spec.training == oldSelf.spec.training))")
+        .message("model and training can't be changed once training has begun: make a new job, which may start from this run's parameters with training.resumeFrom"),
+    validation = Rule::new("!has(oldSelf.status) || !has(oldSelf.status.frozen) || !oldSelf.status.frozen.exists(f, f.stage == 'Gates') || (has(self.spec.gates) == has(oldSelf.spec.gates) && (!has(self.spec.gates) || self.spec.gates == oldSelf.spec.gates))")
+        .message("gates can't be changed while they are being decided, or once they have been passed"),
     printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
     printcolumn(name = "Ready", type_ = "integer", json_path = ".status.workers.ready"),
     printcolumn(name = "Epoch", type_ = "integer", json_path = ".status.progress.epoch"),

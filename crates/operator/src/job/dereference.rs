@@ -16,6 +16,7 @@ use teasel_api::task::TaskKind;
 
 use super::build::{FROZEN_KEY, TELEMETRY_PORT};
 use super::observed::{Child, ChildState, Container, Lineage, Observed, Pod};
+use crate::context::Context;
 use crate::names::{ATTEMPT_LABEL, FROZEN_LABEL, JOB_UID_LABEL, TASK_LABEL, TENANT_LABEL, WORKER_CONTAINER};
 use crate::task_key::TaskKey;
 
@@ -32,12 +33,8 @@ const PROGRESS_TIMEOUT: Duration = Duration::from_secs(2);
 ///
 /// # Errors
 /// Where the API server can't be asked.
-pub async fn dereference(
-    client: &Client,
-    http: &reqwest::Client,
-    now: Timestamp,
-    job: RecommenderJob,
-) -> Result<Observed, kube::Error> {
+pub async fn dereference(context: &Context, now: Timestamp, job: RecommenderJob) -> Result<Observed, kube::Error> {
+    let client = &context.client;
     let namespace = job.namespace().unwrap_or_default();
     let uid = job.uid().unwrap_or_default();
     let of_job = ListParams::default().labels(&format!("{JOB_UID_LABEL}={uid}"));
@@ -74,7 +71,7 @@ pub async fn dereference(
         .filter_map(|map| serde_json::from_str(map.data.as_ref()?.get(FROZEN_KEY)?).ok());
     let frozen = frozen.collect();
     let lineage = lineage(client, &namespace, &job).await?;
-    let progress = progress(http, &children).await;
+    let progress = progress(context, &uid, &children).await;
     Ok(Observed { job, children, lingering, frozen, progress, lineage })
 }
 
@@ -219,16 +216,22 @@ async fn lineage(client: &Client, namespace: &str, job: &RecommenderJob) -> Resu
 }
 
 /// Asks worker 0 of the training attempt that runs how far it is. Losing it never fails a job.
-async fn progress(http: &reqwest::Client, children: &[Child]) -> Option<Progress> {
+async fn progress(context: &Context, uid: &str, children: &[Child]) -> Option<Progress> {
     let training =
         children.iter().filter(|child| child.key.kind == TaskKind::Train && child.state == ChildState::Running);
     let worker = training.max_by_key(|child| child.number)?.pods.iter().find(|pod| pod.index == 0)?;
     if !matches!(worker.container, Container::Running) {
         return None;
     }
+    // A look that comes a little early is none too early.
+    let interval = Duration::try_from(context.configuration.timing.progress).ok()?.mul_f64(0.9);
+    if !context.asked.is_due(uid, interval) {
+        return None;
+    }
     let address: std::net::IpAddr = worker.address.as_ref()?.parse().ok()?;
     let authority = std::net::SocketAddr::new(address, u16::try_from(TELEMETRY_PORT).ok()?);
-    let answer = http.get(format!("http://{authority}/progress")).timeout(PROGRESS_TIMEOUT).send().await.ok()?;
+    let answer =
+        context.http.get(format!("http://{authority}/progress")).timeout(PROGRESS_TIMEOUT).send().await.ok()?;
     let bytes = answer.error_for_status().ok()?.bytes().await.ok()?;
     serde_json::from_slice(&bytes).ok()
 }

@@ -39,7 +39,7 @@ pub async fn reconcile(job: Arc<RecommenderJob>, context: Arc<Context>) -> Resul
     // What woke us may be older than our own last write.
     let Some(job) = jobs.get_opt(&job.name_any()).await? else { return Ok(Requeue::await_change()) };
     let now = Timestamp::now();
-    let observed = dereference(&context.client, &context.http, now, job).await?;
+    let observed = dereference(&context, now, job).await?;
     let resolved = validate(&observed.job, &context.configuration);
     let resolved = resolved.as_ref().map_err(Vec::as_slice);
     let decision = decide(now, &observed, resolved, &context.configuration);

@@ -99,11 +99,11 @@ pub fn conclude(attempt: &mut AttemptStatus, now: Timestamp, end: &End, done: Op
 /// What comes after `attempt`.
 pub fn next(now: Timestamp, attempt: &AttemptStatus, policy: &FailurePolicy, timing: &Timing, uid: &str) -> Next {
     let (Some(outcome), Some(ended)) = (attempt.outcome, attempt.end_time) else { return Next::Running };
-    if outcome == AttemptOutcome::Succeeded {
-        return Next::Done;
-    }
     if attempt.mended || outcome == AttemptOutcome::Suspended {
         return Next::Again;
+    }
+    if outcome == AttemptOutcome::Succeeded {
+        return Next::Done;
     }
     let unschedulable = attempt.reason.as_deref() == Some("Unschedulable");
     let again = match outcome {

@@ -4,7 +4,7 @@ mod fault;
 mod seaweedfs;
 
 pub use fault::{Fault, FaultyStore, Operation, Pause};
-pub use seaweedfs::SeaweedFs;
+pub use seaweedfs::{Identity, SeaweedFs};
 
 use std::sync::Arc;
 

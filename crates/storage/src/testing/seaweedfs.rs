@@ -20,10 +20,31 @@ const BUCKET: &str = "teasel";
 /// How long the server may take until it answers.
 const START: Duration = Duration::from_secs(60);
 
+/// Somebody whom the server knows.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// Name, and access key.
+    pub name: String,
+    /// What it may do: `Read`, `Write`, `List` and so on, for one bucket or prefix after a colon.
+    pub actions: Vec<String>,
+}
+
+impl Identity {
+    /// An identity and what it may do.
+    pub fn new(name: &str, actions: &[&str]) -> Self {
+        Identity { name: name.to_owned(), actions: actions.iter().map(|action| (*action).to_owned()).collect() }
+    }
+
+    fn secret_key(&self) -> String {
+        format!("{} {SECRET_KEY}", self.name)
+    }
+}
+
 /// A SeaweedFS server on free ports and a temporary folder, killed when dropped. It checks signatures.
 #[derive(Debug)]
 pub struct SeaweedFs {
     server: Child,
+    address: String,
     port: u16,
     folder: tempfile::TempDir,
 }
@@ -48,11 +69,19 @@ impl SeaweedFs {
     /// # Errors
     /// Where it ends or isn't ready within a minute, with the end of its log.
     pub async fn start() -> io::Result<Self> {
+        Self::start_at("127.0.0.1", &[]).await
+    }
+
+    /// As [`SeaweedFs::start`], at an address of this machine, and with further identities.
+    ///
+    /// # Errors
+    /// As [`SeaweedFs::start`].
+    pub async fn start_at(address: &str, identities: &[Identity]) -> io::Result<Self> {
         let program = Self::program()?;
         // Ports are free when they are chosen and may be taken a moment later.
         let mut last = io::Error::other("not started");
         for _ in 0..3 {
-            match Self::start_once(&program).await {
+            match Self::start_once(&program, address, identities).await {
                 Ok(server) => return Ok(server),
                 Err(error) => last = error,
             }
@@ -60,21 +89,29 @@ impl SeaweedFs {
         Err(last)
     }
 
-    async fn start_once(program: &Path) -> io::Result<Self> {
+    async fn start_once(program: &Path, address: &str, identities: &[Identity]) -> io::Result<Self> {
         let folder = tempfile::tempdir()?;
         let config = folder.path().join("s3.json");
-        let identities = serde_json::json!({"identities": [{
+        let mut known = vec![serde_json::json!({
             "name": "tests",
             "credentials": [{"accessKey": ACCESS_KEY, "secretKey": SECRET_KEY}],
             "actions": ["Admin", "Read", "Write", "List", "Tagging"],
-        }]});
-        std::fs::write(&config, identities.to_string())?;
+        })];
+        known.extend(identities.iter().map(|identity| {
+            serde_json::json!({
+                "name": identity.name,
+                "credentials": [{"accessKey": identity.name, "secretKey": identity.secret_key()}],
+                "actions": identity.actions,
+            })
+        }));
+        std::fs::write(&config, serde_json::json!({ "identities": known }).to_string())?;
         let log = folder.path().join("log");
         let data = folder.path().join("data");
         std::fs::create_dir(&data)?;
         let [port, master, volume, filer] = free_ports()?;
         let server = Command::new(program)
-            .args(["-logtostderr=true", "server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"])
+            .args(["-logtostderr=true", "server"])
+            .args([format!("-ip={address}"), format!("-ip.bind={address}")])
             .args(["-master.telemetry=false", "-master.volumeSizeLimitMB=64", "-volume.max=0", "-filer", "-s3"])
             .arg(format!("-dir={}", data.display()))
             .arg(format!("-s3.config={}", config.display()))
@@ -88,7 +125,7 @@ impl SeaweedFs {
             .stdout(Stdio::null())
             .stderr(File::create(&log)?)
             .spawn()?;
-        let mut server = SeaweedFs { server, port, folder };
+        let mut server = SeaweedFs { server, address: address.to_owned(), port, folder };
         let deadline = Instant::now() + START;
         loop {
             if server.server.try_wait()?.is_some() || Instant::now() > deadline {
@@ -123,7 +160,7 @@ impl SeaweedFs {
 
     /// URL of the server.
     pub fn endpoint(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        format!("http://{}:{}", self.address, self.port)
     }
 
     /// A place on the server.
@@ -136,9 +173,18 @@ impl SeaweedFs {
 
     /// Credentials by the names that a secret has, in upper case.
     pub fn pairs(&self) -> Vec<(String, String)> {
+        self.keys(ACCESS_KEY, SECRET_KEY)
+    }
+
+    /// An identity's credentials by the names that a secret has.
+    pub fn pairs_of(&self, identity: &Identity) -> Vec<(String, String)> {
+        self.keys(&identity.name, &identity.secret_key())
+    }
+
+    fn keys(&self, access: &str, secret: &str) -> Vec<(String, String)> {
         let pairs = [
-            ("AWS_ACCESS_KEY_ID", ACCESS_KEY.to_owned()),
-            ("AWS_SECRET_ACCESS_KEY", SECRET_KEY.to_owned()),
+            ("AWS_ACCESS_KEY_ID", access.to_owned()),
+            ("AWS_SECRET_ACCESS_KEY", secret.to_owned()),
             ("AWS_ENDPOINT", self.endpoint()),
             ("AWS_REGION", "us-east-1".to_owned()),
             ("AWS_ALLOW_HTTP", "true".to_owned()),

@@ -56,7 +56,8 @@ impl Plan<'_> {
         let mut mended = false;
         for index in 0..self.attempts().len() {
             let attempt = &self.attempts()[index];
-            if !self.has_failed_for_good(attempt, job) {
+            let waits = asked && self.waits_to_retry(attempt, job);
+            if !waits && !self.has_failed_for_good(attempt, job) {
                 continue;
             }
             if asked || self.current_hash(attempt, job).is_some_and(|hash| hash != attempt.hash) {
@@ -79,6 +80,13 @@ impl Plan<'_> {
         if asked {
             self.status().retry = retry;
         }
+    }
+
+    /// Whether another attempt would follow, later.
+    fn waits_to_retry(&self, attempt: &AttemptStatus, job: &Job) -> bool {
+        let key = TaskKey { kind: attempt.task, tenant: attempt.tenant.clone() };
+        let newest = self.newest(&key).is_some_and(|newest| newest.number == attempt.number);
+        newest && matches!(self.next(&key, job), Some(Next::AgainAt(_)))
     }
 
     fn has_failed_for_good(&self, attempt: &AttemptStatus, job: &Job) -> bool {

@@ -59,11 +59,10 @@ impl Plan<'_> {
     }
 
     fn suspend(&mut self) {
+        let ends = self.running().any(|(_, child)| child.is_some());
         self.end_attempts(&End::suspended());
-        let stopping = self.observed.lingering.len();
-        if stopping > 0 {
-            let message = format!("{stopping} pods are making a checkpoint and ending");
-            self.set(kind::SUSPENDED, true, "Suspending", message);
+        if ends || !self.observed.lingering.is_empty() {
+            self.set(kind::SUSPENDED, true, "Suspending", "pods are making a checkpoint and ending");
         } else {
             if !self.condition(kind::SUSPENDED).is_some_and(|before| before.reason == "Suspended") {
                 self.note(false, "Suspended", "nothing runs; unset spec.suspend to go on");

@@ -114,7 +114,9 @@ impl Plan<'_> {
         match (active, status.active_since) {
             (true, None) => status.active_since = Some(now),
             (false, Some(since)) => {
-                let seconds = now.duration_since(since).max(SignedDuration::ZERO).as_secs();
+                // Rounded up: a job that exceeded its deadline must still have exceeded it when we look again.
+                let active = now.duration_since(since).max(SignedDuration::ZERO);
+                let seconds = active.as_secs() + i64::from(active.subsec_nanos() > 0);
                 status.active_seconds = Some(status.active_seconds.unwrap_or_default() + seconds);
                 status.active_since = None;
             }

@@ -71,6 +71,7 @@ impl Plan<'_> {
             }
             if let Some(status) = self.tenant_mut(&tenant.name) {
                 status.phase = TenantPhase::Scoring;
+                status.uri = Some(tenant.output.uri.clone());
                 status.hash = Some(part.hash());
                 status.message = None;
             }

@@ -1,0 +1,234 @@
+//! A job's life: stopped and continued, mended, approved, ended, deleted.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use serde_json::{Value, json};
+use teasel_storage::output::current;
+use teasel_tests::cluster::{Cluster, Namespace, ObjectStore, Shared, shared_with_real_nodes, wait_for};
+use teasel_tests::project::Project;
+
+const SOON: Duration = Duration::from_secs(60);
+
+/// A cluster with the operator, a store with generated data, and a namespace with the secrets for both.
+struct Place<'a> {
+    store: ObjectStore,
+    namespace: Namespace<'a>,
+}
+
+impl<'a> Place<'a> {
+    async fn make(cluster: &'a Cluster) -> Self {
+        cluster.install_operator().unwrap();
+        let store = ObjectStore::start(cluster, &["city"]).await.unwrap();
+        let project = Project::generate(200, 60, 4000);
+        let raw = store.open("raw").unwrap();
+        for file in ["interactions.csv", "items.csv"] {
+            raw.put(file, std::fs::read(project.path(file)).unwrap().into()).await.unwrap();
+        }
+        let namespace = cluster.namespace().unwrap();
+        store.make_secrets(&namespace).unwrap();
+        Place { store, namespace }
+    }
+
+    /// Applies a quick job with one tenant, as `change` leaves its spec.
+    fn apply(&self, change: impl FnOnce(&mut Value)) {
+        let mut spec = json!({
+            "storage": self.store.place("films", "films"),
+            "data": {
+                "interactions": {
+                    "location": self.store.place("raw/interactions.csv", "films"),
+                    "columns": {"user": "user_id", "item": "item_id", "timestamp": "timestamp"},
+                },
+            },
+            "model": {"facets": 3, "dimensions": 8},
+            "training": {"workers": 2, "epochs": 3, "batchSize": 50},
+            "scoring": {
+                "topK": 5,
+                "tenants": [{
+                    "name": "city",
+                    "output": self.store.place("city/lists", "city"),
+                    "storage": self.store.secret("city"),
+                }],
+            },
+        });
+        change(&mut spec);
+        let job = json!({
+            "apiVersion": "teasel.dev/v1alpha1", "kind": "RecommenderJob", "metadata": {"name": "films"}, "spec": spec,
+        });
+        self.namespace.apply(&job.to_string()).unwrap();
+    }
+
+    fn patch(&self, patch: Value) -> Result<String> {
+        self.namespace.kubectl(&["patch", "recjob", "films", "--type=merge", "--patch", &patch.to_string()])
+    }
+
+    fn status(&self) -> Result<Value> {
+        Ok(self.namespace.json(&["get", "recjob", "films"])?["status"].clone())
+    }
+
+    /// Waits until the status is as `condition` says, and returns it.
+    fn wait(&self, description: &str, condition: impl Fn(&Value) -> bool) -> Value {
+        let found = wait_for(description, Duration::from_secs(90), || {
+            let status = self.status()?;
+            anyhow::ensure!(condition(&status), "{status:#}");
+            Ok(Some(status))
+        });
+        found.unwrap()
+    }
+
+    fn wait_for_condition(&self, kind: &str, status: &str, reason: &str) -> Value {
+        self.wait(&format!("{kind}={status} by {reason}"), |found| {
+            condition(found, kind).is_some_and(|found| found["status"] == status && found["reason"] == reason)
+        })
+    }
+
+    fn complete(&self) -> Value {
+        self.wait_for_condition("Complete", "True", "Completed")
+    }
+
+    /// Names of pods that haven't ended.
+    fn pods(&self) -> Vec<String> {
+        let pods =
+            self.namespace.kubectl(&["get", "pods", "--output=name", "--field-selector=status.phase!=Succeeded"]);
+        pods.unwrap().lines().map(str::to_owned).collect()
+    }
+
+    async fn published_run(&self) -> Option<String> {
+        let output = self.store.open("city/lists").unwrap();
+        current(&output).await.unwrap().map(|pointer| pointer.run)
+    }
+}
+
+fn condition<'a>(status: &'a Value, kind: &str) -> Option<&'a Value> {
+    status["conditions"].as_array()?.iter().find(|condition| condition["type"] == kind)
+}
+
+fn attempts<'a>(status: &'a Value, task: &str) -> Vec<&'a Value> {
+    status["attempts"].as_array().unwrap().iter().filter(|attempt| attempt["task"] == task).collect()
+}
+
+/// A training that goes on for minutes, and ends by early stopping only if it is left to.
+fn long(spec: &mut Value) {
+    spec["training"]["epochs"] = json!(20_000);
+    spec["training"]["earlyStopping"] = json!({"patience": 20_000});
+}
+
+fn cluster() -> Option<Shared> {
+    shared_with_real_nodes()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_suspended_job_frees_everything_and_goes_on_from_its_checkpoint() {
+    let Some(cluster) = cluster() else { return };
+    let place = Place::make(&cluster).await;
+    place.apply(long);
+    place.wait("some steps", |status| status["progress"]["step"].as_u64() > Some(10));
+    place.patch(json!({"spec": {"suspend": true}})).unwrap();
+    let suspended = place.wait_for_condition("Suspended", "True", "Suspended");
+    assert_eq!(suspended["phase"], "Suspended");
+    assert_eq!(place.pods(), Vec::<String>::new());
+    assert!(suspended["activeSince"].is_null(), "{suspended}");
+
+    place.patch(json!({"spec": {"suspend": null}})).unwrap();
+    let resumed = place.wait("further steps", |status| {
+        status["phase"] == "Training" && attempts(status, "train").last().unwrap()["firstStep"].as_u64() > Some(0)
+    });
+    let trained: Vec<&Value> = attempts(&resumed, "train").into_iter().map(|attempt| &attempt["outcome"]).collect();
+    assert_eq!(trained, [&json!("Suspended"), &Value::Null]);
+    assert!(
+        resumed["restarts"].is_null() && resumed["disruptions"].is_null(),
+        "a suspension costs nothing: {resumed}"
+    );
+
+    // Deleted in the middle of it, nothing is left.
+    place.namespace.kubectl(&["delete", "recjob", "films", "--timeout=30s"]).unwrap();
+    wait_for("everything to be gone", SOON, || {
+        let left =
+            place.namespace.kubectl(&["get", "jobs,pods,services,configmaps,networkpolicies", "--output=name"])?;
+        anyhow::ensure!(!left.contains("films"), "{left}");
+        Ok(Some(()))
+    })
+    .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_failed_is_mended_by_an_edit_a_secret_or_a_retry() {
+    let Some(cluster) = cluster() else { return };
+    let place = Place::make(&cluster).await;
+    place.namespace.kubectl(&["delete", "secret", "city-storage"]).unwrap();
+    place.apply(|spec| spec["data"]["interactions"]["columns"]["item"] = json!("movie"));
+    let failed = place.wait("the failure", |status| status["phase"] == "Failed");
+    let said = condition(&failed, "Failed").unwrap()["message"].as_str().unwrap();
+    assert!(said.contains("movie") && said.contains("interactions"), "{said}");
+
+    place.patch(json!({"spec": {"data": {"interactions": {"columns": {"item": "item_id"}}}}})).unwrap();
+    place.wait("the missing secret to be named", |status| {
+        let pods = place.namespace.kubectl(&["get", "pods"]).unwrap_or_default();
+        status["phase"] == "Scoring" && pods.contains("CreateContainerConfigError")
+    });
+    // Another key than the store knows.
+    place
+        .namespace
+        .apply(&place.store.secret_manifest("city", |values| {
+            values.insert("AWS_SECRET_ACCESS_KEY".into(), "guessed".into());
+        }))
+        .unwrap();
+    place.wait("the refusal", |status| {
+        attempts(status, "score").last().is_some_and(|attempt| attempt["reason"] == "PermissionDenied")
+    });
+    place.namespace.apply(&place.store.secret_manifest("city", |_| {})).unwrap();
+    place.namespace.kubectl(&["annotate", "recjob", "films", "teasel.dev/retry=1"]).unwrap();
+    let done = place.complete();
+    assert_eq!((&done["publishedTenants"], &done["retry"]), (&json!(1), &json!("1")), "{done}");
+    assert_eq!(place.published_run().await.as_ref(), done["run"].as_str().map(str::to_owned).as_ref());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gate_that_is_not_met_publishes_nothing_until_it_is_lowered_and_somebody_approves() {
+    let Some(cluster) = cluster() else { return };
+    let place = Place::make(&cluster).await;
+    place.apply(|spec| {
+        spec["gates"] = json!([{"metric": "ndcg@100", "minimum": 0.99}]);
+        spec["publish"] = json!({"mode": "Manual"});
+    });
+    let failed = place.wait_for_condition("Failed", "True", "GateNotMet");
+    let said = condition(&failed, "GatesPassed").unwrap()["message"].as_str().unwrap();
+    assert!(said.contains("0.99"), "{said}");
+    assert_eq!(place.published_run().await, None);
+
+    // What was trained is frozen for good.
+    let refused = place.patch(json!({"spec": {"training": {"epochs": 4}}})).unwrap_err().to_string();
+    assert!(refused.contains("resumeFrom"), "{refused}");
+
+    place.patch(json!({"spec": {"gates": [{"metric": "ndcg@100", "minimum": 0.01}]}})).unwrap();
+    let waiting = place.wait_for_condition("Published", "False", "AwaitingApproval");
+    assert_eq!(place.published_run().await, None);
+    assert_eq!(attempts(&waiting, "train").len(), 1, "{waiting}");
+    place.complete();
+    place.patch(json!({"spec": {"publish": {"approved": true}}})).unwrap();
+    let published = place.wait_for_condition("Published", "True", "Published");
+    assert_eq!(place.published_run().await.as_deref(), published["run"].as_str());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deadline_stops_a_job_and_its_time_to_live_removes_it() {
+    let Some(cluster) = cluster() else { return };
+    let place = Place::make(&cluster).await;
+    place.apply(|spec| {
+        long(spec);
+        spec["activeDeadlineSeconds"] = json!(10);
+    });
+    let failed = place.wait_for_condition("Failed", "True", "DeadlineExceeded");
+    assert_eq!(failed["phase"], "Failed");
+    // With more time it goes on, and with a time to live it goes.
+    place.patch(json!({"spec": {"activeDeadlineSeconds": 20}})).unwrap();
+    place.wait("training again", |status| status["phase"] == "Training");
+    place.wait_for_condition("Failed", "True", "DeadlineExceeded");
+    place.patch(json!({"spec": {"ttlSecondsAfterFinished": 1}})).unwrap();
+    wait_for("the job to be gone", SOON, || {
+        let left = place.namespace.kubectl(&["get", "recjobs,jobs,pods", "--output=name"])?;
+        anyhow::ensure!(left.trim().is_empty(), "{left}");
+        Ok(Some(()))
+    })
+    .unwrap();
+}
