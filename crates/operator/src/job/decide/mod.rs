@@ -12,6 +12,8 @@ mod start;
 mod stops;
 mod summary;
 mod tenants;
+#[cfg(test)]
+mod tests;
 
 use jiff::Timestamp;
 use teasel_api::Violation;
@@ -43,7 +45,7 @@ pub struct Decision {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
     /// Write the fields of a stage down.
-    Freeze(FrozenPart),
+    Freeze(Box<FrozenPart>),
     /// Start an attempt.
     Start(Box<Start>),
     /// Delete an attempt's objects.

@@ -57,6 +57,10 @@ impl Plan<'_> {
         for frozen in self.decision.status.frozen.clone() {
             let current = FrozenPart::of_stage(frozen.stage, &job);
             if current.hash() == frozen.hash {
+                // Whoever froze it may have died before it was written down.
+                if !self.observed.frozen.contains(&current) {
+                    self.act(Action::Freeze(Box::new(current)));
+                }
                 continue;
             }
             let kept = self
@@ -288,7 +292,7 @@ impl Plan<'_> {
             self.status().frozen.push(frozen);
         }
         if !self.observed.frozen.contains(&part) {
-            self.act(Action::Freeze(part));
+            self.act(Action::Freeze(Box::new(part)));
         }
     }
 

@@ -64,7 +64,7 @@ impl Plan<'_> {
         if ends || !self.observed.lingering.is_empty() {
             self.set(kind::SUSPENDED, true, "Suspending", "pods are making a checkpoint and ending");
         } else {
-            if !self.condition(kind::SUSPENDED).is_some_and(|before| before.reason == "Suspended") {
+            if self.condition(kind::SUSPENDED).is_none_or(|before| before.reason != "Suspended") {
                 self.note(false, "Suspended", "nothing runs; unset spec.suspend to go on");
             }
             self.set(kind::SUSPENDED, true, "Suspended", "nothing runs; unset spec.suspend to go on");

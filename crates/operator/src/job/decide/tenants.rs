@@ -65,9 +65,10 @@ impl Plan<'_> {
             if !self.observed.frozen.contains(&part) {
                 // Before the attempt that is made from it.
                 let position = self.decision.actions.iter().position(|action| matches!(action, Action::Start(_)));
-                self.decision
-                    .actions
-                    .insert(position.unwrap_or(self.decision.actions.len()), Action::Freeze(part.clone()));
+                self.decision.actions.insert(
+                    position.unwrap_or(self.decision.actions.len()),
+                    Action::Freeze(Box::new(part.clone())),
+                );
             }
             if let Some(status) = self.tenant_mut(&tenant.name) {
                 status.phase = TenantPhase::Scoring;
