@@ -7,6 +7,7 @@
 //!
 //! [`load()`] reads the first from YAML, [`resolve()`] makes the second; both report everything that is wrong at once.
 
+pub mod cron;
 mod load;
 pub mod location;
 pub mod outcome;
@@ -20,5 +21,5 @@ mod violation;
 
 pub use load::{API_VERSION, Located, load, load_located, validate};
 pub use reference::{custom_resource_definitions, job_reference};
-pub use resolve::{MAXIMUM_JOB_NAME, resolve};
+pub use resolve::{MAXIMUM_JOB_NAME, resolve, resolve_schedule};
 pub use violation::Violation;

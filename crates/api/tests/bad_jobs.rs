@@ -89,6 +89,8 @@ fn a_bad_job_is_refused_with_every_reason(#[case] from: &str, #[case] to: &str, 
 #[case("", "", &[])]
 #[case("15 3 * * *", "15 3 * *", &["line 5: spec.schedule: must have five fields (minute, hour, day of month, month, day of week), not 4"])]
 #[case("15 3 * * *", "@nightly", &["line 5: spec.schedule: must be one of @hourly, @daily, @midnight, @weekly, @monthly, @yearly, @annually (did you mean @monthly?)"])]
+#[case("15 3 * * *", "15 24 * * *", &["line 5: spec.schedule: has the hour \"24\", which must be from 0 to 23"])]
+#[case("Europe/Berlin", "Europe/Berln", &["line 6: spec.timeZone: must be an IANA time zone, not \"Europe/Berln\" (did you mean Europe/Berlin?)"])]
 #[case("films-nightly", "films-every-night-at-a-quarter-past-three", &["line 3: metadata.name: must have at most 31 characters, not 41"])]
 #[case("Forbid", "Deny", &["line 7: spec.concurrencyPolicy: must be one of Allow, Forbid, Replace, not \"Deny\""])]
 #[case("s3://all/recs", "ftp://all", &["line 22: spec.jobTemplate.spec.scoring.tenants[0].output.uri: must start with file://, s3://, gs://, az://, not ftp://"])]

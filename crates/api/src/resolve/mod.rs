@@ -7,7 +7,7 @@ mod schedule;
 mod scoring;
 mod training;
 
-pub(crate) use schedule::resolve_schedule;
+pub use schedule::resolve_schedule;
 
 use crate::load::{check_job, check_metadata};
 use crate::resolved;
