@@ -26,6 +26,12 @@ pub const MANAGED_BY: &str = "teasel";
 pub const RETRY_ANNOTATION: &str = "teasel.dev/retry";
 /// Annotation that asks to roll back, release or publish; see `PublishRequest`.
 pub const PUBLISH_REQUEST_ANNOTATION: &str = "teasel.dev/publish-request";
+/// Label of a job that a schedule made: the schedule's name.
+pub const SCHEDULE_LABEL: &str = "teasel.dev/schedule";
+/// Annotation of a job that a schedule made: its tick.
+pub const SCHEDULED_AT_ANNOTATION: &str = "teasel.dev/scheduled-at";
+/// Annotation that asks a schedule for a job: a time, whose minute is a tick.
+pub const RETRAIN_ANNOTATION: &str = "teasel.dev/retrain-at";
 /// Name of a worker's container, which a job's pod template may refer to.
 pub const WORKER_CONTAINER: &str = "worker";
 

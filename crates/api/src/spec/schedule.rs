@@ -39,15 +39,16 @@ pub struct ScheduledRecommenderJobSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time_zone: Option<String>,
     /// concurrencyPolicy says what happens at a tick while the former job isn't finished; queued and suspended count
-    /// as unfinished. Allow starts beside it, Forbid skips the tick, Replace waits until the old one is gone.
-    /// Defaults to Forbid.
+    /// as unfinished. Allow starts beside it. Forbid waits, and starts only the last of the ticks that it missed, no
+    /// later than startingDeadlineSeconds. Replace deletes the former and starts once it is gone. Defaults to Forbid.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub concurrency_policy: Option<ConcurrencyPolicy>,
     /// startingDeadlineSeconds is how late a missed tick may still start. Unset means no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub starting_deadline_seconds: Option<i64>,
-    /// suspend stops new ticks; jobs that run go on. Defaults to false.
+    /// suspend stops new ticks; jobs that run go on, and a retraining that is asked for (annotation
+    /// teasel.dev/retrain-at) still starts. Defaults to false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suspend: Option<bool>,
     /// successfulJobsHistoryLimit is how many succeeded jobs are kept. Defaults to 3.
@@ -90,10 +91,15 @@ pub struct ScheduledRecommenderJobStatus {
     /// active names the jobs that aren't finished.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub active: Vec<String>,
-    /// lastScheduleTime is the last tick that created a job.
+    /// lastScheduleTime is the last tick that was dealt with: the scheduled time of its job, not when that was created.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "timestamp")]
     pub last_schedule_time: Option<jiff::Timestamp>,
+    /// lastRetrainTime is the minute of the newest annotation teasel.dev/retrain-at that was dealt with. Earlier ones
+    /// are no requests any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "timestamp")]
+    pub last_retrain_time: Option<jiff::Timestamp>,
     /// lastSuccessfulTime is when a job last succeeded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "timestamp")]
@@ -105,7 +111,11 @@ pub struct ScheduledRecommenderJobStatus {
     /// lastPublishedRun is the newest published run that no rollback has left: what relative gates compare with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_published_run: Option<String>,
-    /// conditions of the schedule.
+    /// lastPublishedScheduleTime is the tick of lastPublishedRun: its job may be gone, and older ones still there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "timestamp")]
+    pub last_published_schedule_time: Option<jiff::Timestamp>,
+    /// conditions of the schedule: Valid, and RetrainReadable where it isn't.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,

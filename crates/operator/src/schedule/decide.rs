@@ -1,0 +1,151 @@
+//! The decision: what to start, what to delete, and what to tell.
+
+use jiff::Timestamp;
+use teasel_api::cron::{Cron, time_zone};
+use teasel_api::spec::{Condition, ScheduledRecommenderJobStatus};
+
+use super::Observed;
+use super::clock::Clock;
+use crate::job::decide::Note;
+
+/// Type of the condition that says whether schedule and zone are readable.
+pub(super) const VALID: &str = "Valid";
+
+/// What is done: the actions are carried out in this order, then the status is written, then events are told. If an
+/// action fails, nothing after it happens; the [module](super) says why.
+#[derive(Clone, Debug, Default)]
+pub struct Decision {
+    /// The new status.
+    pub status: ScheduledRecommenderJobStatus,
+    /// What to create and delete.
+    pub actions: Vec<Action>,
+    /// What to tell people.
+    pub notes: Vec<Note>,
+    /// When time alone may change the decision.
+    pub look_again: Option<Timestamp>,
+}
+
+/// Something to create or delete.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Create a tick's job, which [`super::build::job`] makes.
+    ///
+    /// It may be there already, where the list of jobs was stale. If the schedule controls it, that is as good as
+    /// having created it. If not, the name is taken by something else, and this fails.
+    Create {
+        /// Its name.
+        name: String,
+        /// The tick.
+        tick: Timestamp,
+    },
+    /// Delete a job, and all that it controls, if it still has that UID. If it is gone, that is as good.
+    Delete {
+        /// Its name.
+        name: String,
+        /// Its UID.
+        uid: String,
+    },
+}
+
+/// Decides on a schedule.
+pub fn decide(observed: &Observed) -> Decision {
+    let mut plan = Plan::new(observed);
+    plan.take_stock();
+    if observed.schedule.metadata.deletion_timestamp.is_some() {
+        // Owner references see to the rest.
+        return plan.decision;
+    }
+    plan.clean_up();
+    match plan.read_clock() {
+        Some(clock) => {
+            plan.start_due(&clock);
+            plan.look_ahead(&clock);
+        }
+        None => plan.decision.status.next_schedule_time = None,
+    }
+    plan.decision
+}
+
+/// A decision in the making.
+pub(super) struct Plan<'a> {
+    pub(super) observed: &'a Observed,
+    pub(super) now: Timestamp,
+    pub(super) name: String,
+    /// The status as it is persisted.
+    pub(super) before: ScheduledRecommenderJobStatus,
+    pub(super) decision: Decision,
+}
+
+impl<'a> Plan<'a> {
+    fn new(observed: &'a Observed) -> Self {
+        let before = observed.schedule.status.clone().unwrap_or_default();
+        let mut status = before.clone();
+        status.observed_generation = observed.schedule.metadata.generation;
+        Plan {
+            observed,
+            now: observed.now,
+            name: observed.schedule.metadata.name.clone().unwrap_or_default(),
+            before,
+            decision: Decision { status, ..Decision::default() },
+        }
+    }
+
+    /// When the schedule was created: earlier ticks aren't its own.
+    pub(super) fn created(&self) -> Timestamp {
+        self.observed.schedule.metadata.creation_timestamp.as_ref().map_or(self.now, |time| time.0)
+    }
+
+    pub(super) fn is_suspended(&self) -> bool {
+        self.observed.schedule.spec.suspend == Some(true)
+    }
+
+    pub(super) fn note(&mut self, warning: bool, reason: &str, message: impl Into<String>) {
+        self.decision.notes.push(Note { warning, reason: reason.to_owned(), message: message.into() });
+    }
+
+    /// Reads schedule and zone; says what to do where that can't be done.
+    fn read_clock(&mut self) -> Option<Clock> {
+        let spec = &self.observed.schedule.spec;
+        let sentence = |field: &str, problem: String, hint: Option<String>| {
+            let hint = hint.map(|hint| format!(" ({hint})")).unwrap_or_default();
+            format!("spec.{field} {problem}{hint}; nothing starts until that is mended")
+        };
+        let wrong = match (spec.schedule.parse::<Cron>(), time_zone(spec.time_zone.as_deref())) {
+            (Ok(cron), Ok(zone)) => {
+                self.set(VALID, true, "Valid", "schedule and zone are readable");
+                return Some(Clock { cron, zone });
+            }
+            (Err(error), _) => ("InvalidSchedule", sentence("schedule", error.message, error.hint)),
+            (_, Err(error)) => ("UnknownTimeZone", sentence("timeZone", error.to_string(), error.hint)),
+        };
+        let (reason, message) = wrong;
+        if self.set(VALID, false, reason, &message) {
+            self.note(true, reason, message);
+        }
+        None
+    }
+
+    /// Sets a condition, and says whether that changes what people read. Its time of transition only changes with its
+    /// status.
+    pub(super) fn set(&mut self, kind: &str, holds: bool, reason: &str, message: &str) -> bool {
+        let status = if holds { "True" } else { "False" };
+        let conditions = &mut self.decision.status.conditions;
+        let place = conditions.iter().position(|condition| condition.kind == kind);
+        let before = place.and_then(|place| conditions.get(place));
+        let same_status = before.filter(|before| before.status == status);
+        let news = same_status.is_none_or(|before| before.reason != reason || before.message != message);
+        let condition = Condition {
+            kind: kind.to_owned(),
+            status: status.to_owned(),
+            observed_generation: self.observed.schedule.metadata.generation,
+            last_transition_time: same_status.map_or(self.now, |before| before.last_transition_time),
+            reason: reason.to_owned(),
+            message: message.to_owned(),
+        };
+        match place.and_then(|place| conditions.get_mut(place)) {
+            Some(before) => *before = condition,
+            None => conditions.push(condition),
+        }
+        news
+    }
+}

@@ -1,0 +1,51 @@
+//! What is wrong with a schedule is said, and mending it is enough.
+
+use rstest::rstest;
+use serde_json::json;
+
+use super::*;
+
+#[rstest]
+#[case(json!({"schedule": "0 25 * * *"}), "InvalidSchedule", "spec.schedule has the hour \"25\", which must be from 0 to 23; nothing starts until that is mended")]
+#[case(json!({"schedule": "TZ=UTC 0 1 * * *"}), "InvalidSchedule", "spec.schedule must not name a time zone (use the field timeZone); nothing starts until that is mended")]
+#[case(json!({"schedule": "0 0 31 2 *"}), "InvalidSchedule", "spec.schedule names only days that their months don't have (such a schedule would never run); nothing starts until that is mended")]
+#[case(json!({"timeZone": "Europe/Berln"}), "UnknownTimeZone", "spec.timeZone must be an IANA time zone, not \"Europe/Berln\" (did you mean Europe/Berlin?); nothing starts until that is mended")]
+fn an_unreadable_schedule_starts_nothing_and_says_what_to_do(
+    #[case] fields: Value,
+    #[case] reason: &str,
+    #[case] message: &str,
+) {
+    let mut observed = observed(&fields, Some("01:00:00"), "02:00:00");
+    let decision = observed.step("02:00:00");
+    assert_eq!(created(&decision), []);
+    assert_eq!((decision.status.next_schedule_time, decision.look_again), (None, None));
+    let condition = &decision.status.conditions[0];
+    assert_eq!((condition.kind.as_str(), condition.status.as_str()), ("Valid", "False"));
+    assert_eq!((condition.reason.as_str(), condition.message.as_str()), (reason, message));
+    assert_eq!(condition.observed_generation, Some(4));
+    assert_eq!((decision.notes[0].warning, decision.notes[0].reason.as_str()), (true, reason));
+    assert_eq!(observed.step("02:00:01").notes, [], "told once");
+}
+
+#[test]
+fn a_mended_schedule_goes_on_by_itself() {
+    let mut observed = observed(&json!({"schedule": "0 25 * * *"}), Some("01:00:00"), "02:00:00");
+    observed.step("02:00:00");
+    observed.schedule.spec.schedule = "30 * * * *".into();
+    let decision = observed.step("02:40:00");
+    assert_eq!(created(&decision), [at("02:30:00")]);
+    let condition = &decision.status.conditions[0];
+    assert_eq!((condition.status.as_str(), condition.last_transition_time), ("True", at("02:40:00")));
+}
+
+#[test]
+fn other_conditions_are_left_alone() {
+    let mut observed = observed(&json!({}), Some("01:00:00"), "01:10:00");
+    observed.step("01:10:00");
+    let mut other = observed.status().conditions[0].clone();
+    other.kind = "Other".into();
+    observed.status().conditions.insert(0, other.clone());
+    let decision = observed.step("01:20:00");
+    assert_eq!(decision.status.conditions[0], other);
+    assert_eq!(decision.status.conditions[1].last_transition_time, at("01:10:00"));
+}
