@@ -7,9 +7,10 @@
 //! - A day matches if the day of the month *and* the day of the week do, where one of the two has a star; else if
 //!   either does. `*` and `?` are stars, also with `/1` and inside of a list; `*/2` is none.
 //! - A time that a clock change skips isn't made up for; one that it repeats comes twice.
-//! - Around a change that skips midnight, or that is no whole number of hours, robfig has quirks: where midnight is
-//!   skipped, `0 5 * * 6` comes on that Sunday too; where the clock goes on by half an hour at 2:00, that day has no
-//!   `0 3 * * *`. They are kept: a schedule that moves here from a CronJob must not change.
+//! - Around a change that skips midnight, or that is no whole number of hours, robfig has quirks: where Sunday's
+//!   midnight is skipped, `0 5 * * 6` comes on that Sunday too; on Lord Howe Island, where the clock turns by half an
+//!   hour, that day has no `0 3 * * *`, and the next one no `0 0 * * *`. They are kept: a schedule that moves here from
+//!   a CronJob must not change.
 //! - Where a zone skips a whole day, as Samoa did in 2011, robfig searches for ever; here the search goes on after it.
 //!
 //! Parser and search stand together, and here rather than in the operator: whoever checks a schedule can say when it
