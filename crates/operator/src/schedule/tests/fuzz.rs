@@ -4,7 +4,6 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::world::World;
-use super::*;
 
 const SCHEDULES: [&str; 5] = ["*/10 * * * *", "0 * * * *", "5,7 */2 * * *", "* 3 * * *", "no schedule"];
 
