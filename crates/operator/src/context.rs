@@ -4,12 +4,17 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
-use kube::runtime::events::Recorder;
+use kube::runtime::events::{Event, EventType, Recorder};
 
 use crate::configuration::Configuration;
+use crate::job::decide::Note;
+use crate::job::restarts::cut;
 use crate::metrics::Metrics;
 
+/// Longest note of an event, in bytes: the API server takes no longer one.
+const NOTE_BYTES: usize = 1024;
 /// Pause after a first failure of an object's reconcile; it doubles with each.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// The longest such pause.
@@ -33,6 +38,32 @@ pub struct Context {
     pub asked: Asked,
 }
 
+impl Context {
+    /// Publishes events. They are for people: what can't be told is logged, and nothing waits for it.
+    pub async fn tell(&self, object: &ObjectReference, notes: &[Note]) {
+        let (name, namespace) = (object.name.as_deref(), object.namespace.as_deref());
+        for note in notes {
+            tracing::info!(
+                object = name.unwrap_or_default(),
+                namespace = namespace.unwrap_or_default(),
+                reason = note.reason,
+                "{}",
+                note.message
+            );
+            let event = Event {
+                type_: if note.warning { EventType::Warning } else { EventType::Normal },
+                reason: note.reason.clone(),
+                note: Some(cut(&note.message, NOTE_BYTES)),
+                action: "Reconcile".into(),
+                secondary: None,
+            };
+            if let Err(error) = self.recorder.publish(&event, object).await {
+                tracing::warn!("no event published: {error}");
+            }
+        }
+    }
+}
+
 /// When each job's worker was last asked how far it is. Every answer changes the status, and every change of the
 /// status wakes a reconcile: without this they would chase each other.
 #[derive(Debug, Default)]
@@ -51,6 +82,11 @@ impl Asked {
         }
         due
     }
+}
+
+/// Whether the API server refused a write since the object has been written since it was read.
+pub fn is_conflict(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code == 409)
 }
 
 /// Failures in a row, by object. One object that can't be reconciled doesn't slow others down.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use clap::Parser;
-use futures::future::join_all;
+use futures::future::{join, join_all};
 use kube::runtime::events::Recorder;
 use kube::{Api, Client};
 use kube_lease_manager::{LeaseManagerBuilder, LeaseParams};
@@ -19,6 +19,7 @@ use crate::configuration::Configuration;
 use crate::context::Context;
 use crate::job;
 use crate::metrics::Metrics;
+use crate::schedule;
 use crate::server::{self, Health};
 use crate::watch_health;
 
@@ -124,22 +125,25 @@ async fn start(context: &Arc<Context>, health: &Arc<Health>, stopped: &watch::Re
     let namespaces: Vec<Option<String>> =
         if named.is_empty() { vec![None] } else { named.iter().cloned().map(Some).collect() };
     let controllers = namespaces.into_iter().map(|namespace| {
-        let mut stop = stopped.clone();
-        let stop = async move {
-            let _ = stop.wait_for(|stopped| *stopped).await;
-        };
-        let (store, running) = job::controller::run(Arc::clone(context), namespace.clone(), stop);
+        let (store, jobs_run) =
+            job::controller::run(Arc::clone(context), namespace.clone(), until(stopped.clone()));
+        let schedules_run =
+            schedule::controller::run(Arc::clone(context), namespace.clone(), until(stopped.clone()));
         let jobs = match &namespace {
             Some(namespace) => Api::namespaced(context.client.clone(), namespace),
             None => Api::all(context.client.clone()),
         };
         let compared = tokio::spawn(watch_health::compare(jobs, store, Arc::clone(health)));
         async move {
-            running.await;
+            join(jobs_run, schedules_run).await;
             compared.abort();
         }
     });
     join_all(controllers).await;
+}
+
+async fn until(mut stopped: watch::Receiver<bool>) {
+    let _ = stopped.wait_for(|stopped| *stopped).await;
 }
 
 fn stop_on_signals(stop: watch::Sender<bool>) -> anyhow::Result<()> {

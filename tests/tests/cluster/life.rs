@@ -2,110 +2,12 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
 use serde_json::{Value, json};
-use teasel_storage::output::current;
-use teasel_tests::cluster::{Cluster, Namespace, ObjectStore, Shared, shared_with_real_nodes, wait_for};
-use teasel_tests::project::Project;
+use teasel_tests::cluster::{Shared, shared_with_real_nodes, wait_for};
+
+use crate::place::{Place, attempts, condition};
 
 const SOON: Duration = Duration::from_secs(60);
-
-/// A cluster with the operator, a store with generated data, and a namespace with the secrets for both.
-struct Place<'a> {
-    store: ObjectStore,
-    namespace: Namespace<'a>,
-}
-
-impl<'a> Place<'a> {
-    async fn make(cluster: &'a Cluster) -> Self {
-        cluster.install_operator().unwrap();
-        let store = ObjectStore::start(cluster, &["city"]).await.unwrap();
-        let project = Project::generate(200, 60, 4000);
-        let raw = store.open("raw").unwrap();
-        for file in ["interactions.csv", "items.csv"] {
-            raw.put(file, std::fs::read(project.path(file)).unwrap().into()).await.unwrap();
-        }
-        let namespace = cluster.namespace().unwrap();
-        store.make_secrets(&namespace).unwrap();
-        Place { store, namespace }
-    }
-
-    /// Applies a quick job with one tenant, as `change` leaves its spec.
-    fn apply(&self, change: impl FnOnce(&mut Value)) {
-        let mut spec = json!({
-            "storage": self.store.place("films", "films"),
-            "data": {
-                "interactions": {
-                    "location": self.store.place("raw/interactions.csv", "films"),
-                    "columns": {"user": "user_id", "item": "item_id", "timestamp": "timestamp"},
-                },
-            },
-            "model": {"facets": 3, "dimensions": 8},
-            "training": {"workers": 2, "epochs": 3, "batchSize": 50},
-            "scoring": {
-                "topK": 5,
-                "tenants": [{
-                    "name": "city",
-                    "output": self.store.place("city/lists", "city"),
-                    "storage": self.store.secret("city"),
-                }],
-            },
-        });
-        change(&mut spec);
-        let job = json!({
-            "apiVersion": "teasel.dev/v1alpha1", "kind": "RecommenderJob", "metadata": {"name": "films"}, "spec": spec,
-        });
-        self.namespace.apply(&job.to_string()).unwrap();
-    }
-
-    fn patch(&self, patch: Value) -> Result<String> {
-        self.namespace.kubectl(&["patch", "recjob", "films", "--type=merge", "--patch", &patch.to_string()])
-    }
-
-    fn status(&self) -> Result<Value> {
-        Ok(self.namespace.json(&["get", "recjob", "films"])?["status"].clone())
-    }
-
-    /// Waits until the status is as `condition` says, and returns it.
-    fn wait(&self, description: &str, condition: impl Fn(&Value) -> bool) -> Value {
-        let found = wait_for(description, Duration::from_secs(90), || {
-            let status = self.status()?;
-            anyhow::ensure!(condition(&status), "{status:#}");
-            Ok(Some(status))
-        });
-        found.unwrap()
-    }
-
-    fn wait_for_condition(&self, kind: &str, status: &str, reason: &str) -> Value {
-        self.wait(&format!("{kind}={status} by {reason}"), |found| {
-            condition(found, kind).is_some_and(|found| found["status"] == status && found["reason"] == reason)
-        })
-    }
-
-    fn complete(&self) -> Value {
-        self.wait_for_condition("Complete", "True", "Completed")
-    }
-
-    /// Names of pods that haven't ended.
-    fn pods(&self) -> Vec<String> {
-        let pods =
-            self.namespace.kubectl(&["get", "pods", "--output=name", "--field-selector=status.phase!=Succeeded"]);
-        pods.unwrap().lines().map(str::to_owned).collect()
-    }
-
-    async fn published_run(&self) -> Option<String> {
-        let output = self.store.open("city/lists").unwrap();
-        current(&output).await.unwrap().map(|pointer| pointer.run)
-    }
-}
-
-fn condition<'a>(status: &'a Value, kind: &str) -> Option<&'a Value> {
-    status["conditions"].as_array()?.iter().find(|condition| condition["type"] == kind)
-}
-
-fn attempts<'a>(status: &'a Value, task: &str) -> Vec<&'a Value> {
-    status["attempts"].as_array().unwrap().iter().filter(|attempt| attempt["task"] == task).collect()
-}
 
 /// A training that goes on for minutes, and ends by early stopping only if it is left to.
 fn long(spec: &mut Value) {

@@ -5,5 +5,7 @@
 mod jobs;
 mod life;
 mod nodes;
+mod place;
 mod resources;
+mod schedules;
 mod teardown;

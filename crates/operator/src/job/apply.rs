@@ -158,7 +158,7 @@ where
 }
 
 /// Deletes an object and what it owns; one that is gone, or another of its name, is fine.
-async fn delete<K: Clone + std::fmt::Debug + DeserializeOwned>(
+pub(crate) async fn delete<K: Clone + std::fmt::Debug + DeserializeOwned>(
     api: &Api<K>,
     name: &str,
     uid: Option<&str>,

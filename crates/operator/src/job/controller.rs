@@ -13,6 +13,7 @@ use kube::runtime::watcher;
 use kube::{Api, ResourceExt};
 use teasel_api::spec::RecommenderJob;
 
+use super::apply::ApplyError;
 use super::reconcile::{ReconcileError, reconcile};
 use crate::context::Context;
 use crate::names::{JOB_LABEL, MANAGED_BY, MANAGED_BY_LABEL};
@@ -76,11 +77,10 @@ async fn measured(job: Arc<RecommenderJob>, context: Arc<Context>) -> Result<Act
 
 /// Somebody else wrote the object first: no failure, only a reason to look again.
 fn is_conflict(error: &ReconcileError) -> bool {
-    use super::apply::ApplyError;
     let (ReconcileError::Kube(error) | ReconcileError::Apply(ApplyError::Kube(error))) = error else {
         return false;
     };
-    matches!(error, kube::Error::Api(status) if status.code == 409)
+    crate::context::is_conflict(error)
 }
 
 fn on_error(job: Arc<RecommenderJob>, error: &ReconcileError, context: Arc<Context>) -> Action {

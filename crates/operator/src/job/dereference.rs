@@ -17,13 +17,13 @@ use teasel_api::task::TaskKind;
 use super::build::{FROZEN_KEY, TELEMETRY_PORT};
 use super::observed::{Child, ChildState, Container, Lineage, Observed, Pod};
 use crate::context::Context;
-use crate::names::{ATTEMPT_LABEL, FROZEN_LABEL, JOB_UID_LABEL, TASK_LABEL, TENANT_LABEL, WORKER_CONTAINER};
+use crate::names::{
+    ATTEMPT_LABEL, FROZEN_LABEL, JOB_UID_LABEL, SCHEDULE_LABEL, SCHEDULED_AT_ANNOTATION, TASK_LABEL, TENANT_LABEL,
+    WORKER_CONTAINER,
+};
+use crate::schedule::recorded;
 use crate::task_key::TaskKey;
 
-/// Label of a schedule's jobs: its name.
-pub const SCHEDULE_LABEL: &str = "teasel.dev/schedule";
-/// Annotation of a schedule's jobs: the tick, in RFC 3339.
-pub const SCHEDULED_AT_ANNOTATION: &str = "teasel.dev/scheduled-at";
 /// How long a Job may be without pods before its events are read.
 const PODS_EXPECTED: jiff::SignedDuration = jiff::SignedDuration::from_secs(3);
 /// How long a worker may take to say how far it is.
@@ -188,16 +188,17 @@ async fn lineage(client: &Client, namespace: &str, job: &RecommenderJob) -> Resu
         let owner = format!("{namespace}/{}", job.name_any());
         return Ok(Lineage { owner, sequence: created, ..Lineage::default() });
     };
-    let tick = |job: &RecommenderJob| {
-        let tick = job.annotations().get(SCHEDULED_AT_ANNOTATION)?.parse::<Timestamp>().ok()?;
-        Some(milliseconds(tick))
-    };
+    let tick_time =
+        |job: &RecommenderJob| job.annotations().get(SCHEDULED_AT_ANNOTATION)?.parse::<Timestamp>().ok();
+    let tick = |job: &RecommenderJob| tick_time(job).map(milliseconds);
     let sequence = tick(job).unwrap_or(created);
     let schedules = Api::<ScheduledRecommenderJob>::namespaced(client.clone(), namespace);
     let siblings = Api::<RecommenderJob>::namespaced(client.clone(), namespace);
     let of_schedule = ListParams::default().labels(&format!("{SCHEDULE_LABEL}={}", schedule.name));
     let (found, siblings) = tokio::try_join!(schedules.get_opt(&schedule.name), siblings.list(&of_schedule))?;
-    let published_run = found.and_then(|found| found.status?.last_published_run);
+    let status = found.and_then(|found| found.status).unwrap_or_default();
+    let needed_by_schedule = tick_time(job).is_some_and(|tick| !recorded(&status, tick));
+    let published_run = status.last_published_run;
     let holds = |job: &RecommenderJob, kind: &str| {
         let conditions = job.status.iter().flat_map(|status| &status.conditions);
         conditions.clone().any(|condition| condition.kind == kind && condition.status == "True")
@@ -212,7 +213,7 @@ async fn lineage(client: &Client, namespace: &str, job: &RecommenderJob) -> Resu
     let newer_published =
         others.clone().any(|sibling| tick(sibling).unwrap_or_default() > sequence && holds(sibling, "Published"));
     let owner = format!("{namespace}/{}", schedule.name);
-    Ok(Lineage { owner, sequence, published_run, newer_published, keep })
+    Ok(Lineage { owner, sequence, published_run, newer_published, needed_by_schedule, keep })
 }
 
 /// Asks worker 0 of the training attempt that runs how far it is. Losing it never fails a job.

@@ -36,6 +36,8 @@ pub struct Lineage {
     pub published_run: Option<String>,
     /// Whether a newer run of the owner than this one is published.
     pub newer_published: bool,
+    /// Whether the schedule hasn't recorded the job's tick yet: without the job it would run again.
+    pub needed_by_schedule: bool,
     /// Runs of the owner that collection must leave alone, beside this one.
     pub keep: Vec<String>,
 }

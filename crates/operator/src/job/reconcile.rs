@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use kube::runtime::controller::Action as Requeue;
-use kube::runtime::events::{Event, EventType, Reporter};
+use kube::runtime::events::Reporter;
 use kube::{Api, Resource, ResourceExt};
 use teasel_api::spec::{AttemptOutcome, RecommenderJob, RecommenderJobStatus};
 
@@ -46,7 +46,7 @@ pub async fn reconcile(job: Arc<RecommenderJob>, context: Arc<Context>) -> Resul
     let applied = apply(&context.client, &context.configuration, &observed.job, &decision).await;
     context.metrics.observe(&observed.job, &decision);
     match applied {
-        Ok(()) => tell(&context, &observed.job, &decision.notes).await,
+        Ok(()) => context.tell(&observed.job.object_ref(&()), &decision.notes).await,
         Err(ApplyError::Refused { start, may_pass, message }) => {
             let reason = if may_pass { "PodsRefused" } else { "JobRefused" };
             refuse(&context, &observed.job, &decision, &start, reason, &message).await?;
@@ -90,7 +90,7 @@ async fn refuse(
     let refused = Decision { status, ..Decision::default() };
     write_status(&context.client, &current, &refused).await?;
     let note = Note { warning: true, reason: reason.to_owned(), message: message.to_owned() };
-    tell(context, job, &[decision.notes.clone(), vec![note]].concat()).await;
+    context.tell(&job.object_ref(&()), &[decision.notes.clone(), vec![note]].concat()).await;
     Ok(())
 }
 
@@ -106,24 +106,6 @@ fn record_refusal(status: &mut RecommenderJobStatus, start: &Start, reason: &str
             report: None,
         };
         restarts::conclude(attempt, Timestamp::now(), &end, None);
-    }
-}
-
-/// Publishes events. They are for people: what can't be told is logged, and nothing waits for it.
-async fn tell(context: &Context, job: &RecommenderJob, notes: &[Note]) {
-    let reference = job.object_ref(&());
-    for note in notes {
-        tracing::info!(job = %reference.name.as_deref().unwrap_or_default(), namespace = %reference.namespace.as_deref().unwrap_or_default(), reason = %note.reason, "{}", note.message);
-        let event = Event {
-            type_: if note.warning { EventType::Warning } else { EventType::Normal },
-            reason: note.reason.clone(),
-            note: Some(restarts::cut(&note.message, 1024)),
-            action: "Reconcile".into(),
-            secondary: None,
-        };
-        if let Err(error) = context.recorder.publish(&event, &reference).await {
-            tracing::warn!("no event published: {error}");
-        }
     }
 }
 

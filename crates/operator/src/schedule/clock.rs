@@ -1,7 +1,7 @@
 //! The ticks of a schedule between two times, without walking through all of them.
 
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Timestamp};
 use teasel_api::cron::Cron;
 
 /// A schedule in its zone.
@@ -47,6 +47,7 @@ impl Clock {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use jiff::SignedDuration;
     use rstest::rstest;
     use teasel_api::cron::time_zone;
 

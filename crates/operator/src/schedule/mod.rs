@@ -26,6 +26,7 @@
 
 pub mod build;
 mod clock;
+pub mod controller;
 mod decide;
 mod history;
 mod observed;

@@ -107,7 +107,7 @@ impl Plan<'_> {
     fn end_life(&mut self) {
         let Some(seconds) = self.spec.ttl_seconds_after_finished else { return };
         let Some(ended) = self.decision.status.completion_time.filter(|_| self.is_finished()) else { return };
-        if self.awaits_approval() {
+        if self.awaits_approval() || self.observed.lineage.needed_by_schedule {
             return;
         }
         let at = ended + SignedDuration::from_secs(seconds);
