@@ -3,6 +3,8 @@
 //! `main.go` is the reference: robfig/cron v3, which CronJob runs. What it says of every case stands, counted and
 //! hashed, in `ticks.txt`, so that `ticks` compares without Go; `robfig` compares with the program itself.
 
+#![allow(dead_code, reason = "not every test asks a reference")]
+
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -107,7 +109,6 @@ impl Case {
     }
 
     /// The case as the references read it.
-    #[allow(dead_code, reason = "not every test asks a reference")]
     pub(crate) fn line(&self) -> String {
         format!("{}\t{}\t{}\t{}\n", self.zone, self.first.as_second(), self.last.as_second(), self.schedule)
     }
@@ -130,7 +131,6 @@ pub(crate) fn folder() -> PathBuf {
 }
 
 /// Fails with the first tick that differs of each case that does.
-#[allow(dead_code, reason = "not every test asks a reference")]
 pub(crate) fn compare<'a>(name: &str, cases: impl IntoIterator<Item = (&'a Case, Vec<i64>)>) {
     let mut report = String::new();
     for (case, theirs) in cases {
