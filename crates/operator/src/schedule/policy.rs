@@ -5,7 +5,7 @@ use teasel_api::spec::ConcurrencyPolicy;
 
 use super::clock::Clock;
 use super::decide::{Action, Plan};
-use super::{ChildJob, build, recorded};
+use super::{ChildJob, build};
 
 /// More missed ticks than this are told: the clock may be wrong.
 const MANY: usize = 100;
@@ -100,14 +100,7 @@ impl<'a> Plan<'a> {
     }
 
     fn replace(&mut self, tick: Timestamp) {
-        let unfinished = || self.unfinished().filter(|job| !job.deleting);
-        let (recorded, others): (Vec<_>, Vec<_>) = unfinished().partition(|job| recorded(&self.before, job.tick));
-        // Without its job, nothing says that a tick has started; so the status goes first, and the deletion comes next.
-        if let Some(newest) = others.iter().map(|job| job.tick).max() {
-            self.record(Some(newest), None);
-            self.decision.look_again = Some(self.now + SignedDuration::from_secs(1));
-        }
-        for job in recorded {
+        for job in self.unfinished().filter(|job| !job.deleting) {
             self.note(
                 false,
                 "SuccessfulDelete",
