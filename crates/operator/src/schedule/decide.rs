@@ -56,6 +56,7 @@ pub fn decide(observed: &Observed) -> Decision {
         return plan.decision;
     }
     plan.clean_up();
+    plan.catch_up();
     match plan.read_clock() {
         Some(clock) => {
             plan.start_due(&clock);

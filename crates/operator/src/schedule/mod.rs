@@ -12,9 +12,10 @@
 //! |---|---|
 //! | before the job is created | nothing has happened: the tick is still due |
 //! | after that, before the status is written | the job has its tick's minute in its name: it is seen, and only the status is made good; if the list is stale, creating it again is refused |
-//! | the same, and the job ends meanwhile | neither [history](decide()) nor the job's own TTL deletes a job that isn't [`recorded`] |
+//! | the same, and the job ends meanwhile | neither history nor Replace nor the job's own TTL deletes a job that isn't [`recorded`] |
+//! | between two jobs that are due at once | the earlier one comes first, so the later one is still due |
 //! | between two deletions of Replace | nothing is created before the former jobs are gone |
-//! | after the status is written | `lastScheduleTime` only goes forward |
+//! | after the status is written | nothing starts that isn't later than both `lastScheduleTime` and `lastRetrainTime`, and these only go forward |
 //!
 //! For that, `Observed::schedule` must be read from the API server, not from a cache; the list of jobs may be stale.
 //!

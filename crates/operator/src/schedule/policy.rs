@@ -1,10 +1,13 @@
 //! What starts, under which policy.
 
+use std::collections::BTreeSet;
+
 use jiff::{SignedDuration, Timestamp};
 use teasel_api::spec::ConcurrencyPolicy;
 
 use super::clock::Clock;
 use super::decide::{Action, Plan};
+use super::history::last_dealt_with;
 use super::{ChildJob, build};
 
 /// More missed ticks than this are told: the clock may be wrong.
@@ -15,27 +18,23 @@ impl<'a> Plan<'a> {
     pub(super) fn start_due(&mut self, clock: &Clock) {
         let tick = self.due_tick(clock);
         let request = self.due_request();
-        // What has its job already only has to be recorded: the operator died before it could.
-        let ran_tick = tick.filter(|tick| self.has_job(*tick) || self.before.last_retrain_time == Some(*tick));
-        let ran_request = request.filter(|request| self.has_job(*request));
-        self.record(ran_tick, ran_request);
-        let tick = tick.filter(|_| ran_tick.is_none());
-        let request = request.filter(|_| ran_request.is_none());
-
         let policy = self.policy();
         // Of two that are due at once, one run is enough unless both may run: it sees the same data. The request is
         // the one that somebody waits for.
         let Some(first) = request.or(tick) else { return };
-        let second = tick.filter(|tick| policy == ConcurrencyPolicy::Allow && *tick != first);
         let is_busy = self.unfinished().next().is_some();
         match policy {
             ConcurrencyPolicy::Forbid if is_busy => self.wait(first),
             ConcurrencyPolicy::Replace if is_busy => self.replace(first),
             _ => {
-                for tick in [Some(first), second].into_iter().flatten() {
+                let beside = tick.filter(|_| policy == ConcurrencyPolicy::Allow);
+                // The later one stands for both as soon as it is there, so it comes last.
+                for tick in BTreeSet::from_iter(beside.into_iter().chain([first])) {
                     self.create(tick);
                 }
-                self.record(tick, request);
+                let status = &mut self.decision.status;
+                status.last_schedule_time = status.last_schedule_time.max(tick);
+                status.last_retrain_time = status.last_retrain_time.max(request);
             }
         }
     }
@@ -49,7 +48,8 @@ impl<'a> Plan<'a> {
         if self.is_suspended() {
             return None;
         }
-        let last = self.before.last_schedule_time.unwrap_or_else(|| self.created());
+        let status = &self.decision.status;
+        let last = status.last_schedule_time.or_else(|| Some(self.created())).max(status.last_retrain_time)?;
         let earliest = self.deadline().map_or(last, |deadline| deadline.max(last));
         let tick = clock.last(earliest, self.now)?;
         if self.is_news(tick) && clock.more_than(MANY, earliest, self.now) {
@@ -101,6 +101,11 @@ impl<'a> Plan<'a> {
 
     fn replace(&mut self, tick: Timestamp) {
         for job in self.unfinished().filter(|job| !job.deleting) {
+            if !self.may_go(job) {
+                // It is recorded now, and goes as soon as that is written.
+                self.decision.look_again = Some(self.now);
+                continue;
+            }
             self.note(
                 false,
                 "SuccessfulDelete",
@@ -110,17 +115,10 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// Never due again.
-    fn record(&mut self, tick: Option<Timestamp>, request: Option<Timestamp>) {
-        let status = &mut self.decision.status;
-        status.last_schedule_time = status.last_schedule_time.max(tick);
-        status.last_retrain_time = status.last_retrain_time.max(request);
-    }
-
     /// Says when the next tick is, and when to look again.
     pub(super) fn look_ahead(&mut self, clock: &Clock) {
         // After a clock was set back, the last tick is ahead.
-        let from = self.decision.status.last_schedule_time.map_or(self.now, |last| last.max(self.now));
+        let from = last_dealt_with(&self.decision.status).map_or(self.now, |last| last.max(self.now));
         let next = if self.is_suspended() { None } else { clock.next(from) };
         self.decision.status.next_schedule_time = next;
         self.decision.look_again = [next, self.decision.look_again].into_iter().flatten().min();

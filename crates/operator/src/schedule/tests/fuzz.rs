@@ -50,7 +50,7 @@ fn events() -> impl Strategy<Value = Event> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(ProptestConfig::with_cases(5000))]
 
     #[test]
     fn whatever_happens_no_minute_has_two_jobs(events in proptest::collection::vec(events(), 1..120)) {

@@ -51,6 +51,8 @@ fn a_job_may_be_deleted_once_its_tick_is_recorded() {
     status.last_schedule_time = Some(at("01:00:00"));
     assert!(recorded(&status, at("01:00:00")));
     assert!(!recorded(&status, at("01:01:00")));
+    status.last_retrain_time = Some(at("01:30:00"));
+    assert!(recorded(&status, at("01:30:00")));
 }
 
 fn published(tick: &str) -> ChildJob {

@@ -97,3 +97,27 @@ fn an_ended_job_is_told_once() {
     assert_eq!(decision.status.last_successful_time, Some(at("01:10:00")));
     assert_eq!(reasons(&observed.step("01:30:00")), [""; 0]);
 }
+
+#[test]
+fn replace_records_a_job_before_it_deletes_it() {
+    let fields = json!({"concurrencyPolicy": "Replace"});
+    let mut observed = observed(&fields, Some("01:00:00"), "03:00:00").with(running("02:00:00"));
+    let decision = observed.step("03:00:00");
+    assert_eq!(decision.actions, []);
+    assert_eq!(
+        (decision.status.last_schedule_time, decision.look_again),
+        (Some(at("02:00:00")), Some(at("03:00:00")))
+    );
+    assert_eq!(deleted(&observed.step("03:00:00")), ["uid-02:00:00"]);
+}
+
+#[test]
+fn a_job_that_somebody_gave_to_the_schedule_is_a_former_job_too() {
+    let given = ChildJob { name: "by-hand".into(), ..running("01:20:30") };
+    let observed = observed(&json!({"concurrencyPolicy": "Replace"}), Some("01:00:00"), "02:00:00").with(given);
+    let decision = decide(&observed);
+    assert_eq!(
+        (deleted(&decision), decision.status.last_schedule_time),
+        (vec!["uid-01:20:30"], Some(at("01:00:00")))
+    );
+}

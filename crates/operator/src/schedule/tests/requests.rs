@@ -17,7 +17,7 @@ use super::*;
 #[case::no_later_than_the_last_tick(json!({}), "00:59:00", "01:10:00", &[], Some("00:59:00"))]
 #[case::in_the_minute_of_the_last_tick(json!({}), "01:00:30", "01:10:00", &[], Some("01:00:00"))]
 #[case::while_the_schedule_is_unreadable(json!({"schedule": "x"}), "01:10:00", "01:10:20", &[], None)]
-#[case::beside_a_tick_under_allow(json!({"concurrencyPolicy": "Allow"}), "02:10:00", "02:10:20", &["02:10:00", "02:00:00"], Some("02:10:00"))]
+#[case::beside_a_tick_under_allow(json!({"concurrencyPolicy": "Allow"}), "02:10:00", "02:10:20", &["02:00:00", "02:10:00"], Some("02:10:00"))]
 #[case::instead_of_a_tick_under_forbid(json!({"concurrencyPolicy": "Forbid"}), "02:10:00", "02:10:20", &["02:10:00"], Some("02:10:00"))]
 #[case::the_same_minute_as_a_tick(json!({"concurrencyPolicy": "Allow"}), "02:00:30", "02:00:40", &["02:00:00"], Some("02:00:00"))]
 fn a_request_is_a_tick_of_its_minute(
@@ -79,8 +79,18 @@ fn a_request_whose_job_is_there_is_only_recorded() {
 fn a_tick_in_the_minute_of_a_request_that_was_served_does_not_run_again() {
     let mut observed = observed(&json!({"schedule": "10 * * * *"}), Some("00:10:00"), "01:20:00");
     observed.status().last_retrain_time = Some(at("01:10:00"));
-    let decision = decide(&observed);
-    assert_eq!((created(&decision), decision.status.last_schedule_time), (vec![], Some(at("01:10:00"))));
+    assert_eq!(created(&decide(&observed)), []);
+    assert_eq!(created(&observed.step("02:10:00")), [at("02:10:00")]);
+}
+
+#[test]
+fn ticks_before_a_request_that_was_served_are_over() {
+    let mut observed =
+        observed(&json!({"suspend": true}), Some("01:00:00"), "02:10:00").asked("2026-03-01T02:10:00Z");
+    assert_eq!(created(&observed.step("02:10:00")), [at("02:10:00")]);
+    observed.schedule.spec.suspend = None;
+    assert_eq!(created(&observed.step("02:20:00")), []);
+    assert_eq!(created(&observed.step("03:00:00")), [at("03:00:00")]);
 }
 
 #[test]
