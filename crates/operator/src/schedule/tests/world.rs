@@ -174,3 +174,54 @@ fn a_clock_that_is_set_back_runs_nothing_twice() {
     world.look();
     assert_eq!(world.ticks(), hours(1..=7));
 }
+
+/// Replace deletes a request's job in the decision that records it, and the operator dies in between.
+#[test]
+fn replace_keeps_the_job_of_a_request_until_it_is_recorded() {
+    let mut world = World::new(&json!({"concurrencyPolicy": "Replace"}));
+    world.pass(3600);
+    world.look();
+    world.end(true);
+    world.pass(60);
+    let annotations = world.observed.schedule.metadata.annotations.get_or_insert_default();
+    annotations.insert("teasel.dev/retrain-at".into(), "2026-03-01T01:01:00Z".into());
+    // Creates the request's job, and dies.
+    assert!(!world.reconcile(world.observed.jobs.clone(), 1));
+    world.pass(3600);
+    // The next tick replaces it; dies after the first call.
+    world.reconcile(world.observed.jobs.clone(), 1);
+    world.bury();
+    for _ in 0..4 {
+        world.look();
+        world.bury();
+    }
+    assert!(world.created.values().all(|times| *times == 1), "{:?}", world.ticks());
+}
+
+/// Replace deletes a tick's job that isn't recorded, and the clock goes back.
+#[test]
+fn replace_keeps_the_job_of_a_tick_until_it_is_recorded() {
+    let mut world = World::new(&json!({"concurrencyPolicy": "Replace"}));
+    world.pass(3600);
+    assert!(!world.reconcile(world.observed.jobs.clone(), 1));
+    world.pass(3600);
+    world.look();
+    world.bury();
+    world.pass(-3500);
+    world.look();
+    assert!(world.created.values().all(|times| *times == 1), "{:?}", world.ticks());
+}
+
+/// As before, where the schedule is changed instead.
+#[test]
+fn replace_keeps_the_job_of_a_tick_though_the_schedule_is_changed() {
+    let mut world = World::new(&json!({"concurrencyPolicy": "Replace"}));
+    world.pass(3600);
+    assert!(!world.reconcile(world.observed.jobs.clone(), 1));
+    world.pass(3600);
+    world.look();
+    world.bury();
+    world.observed.schedule.spec.schedule = "0 1 * * *".into();
+    world.look();
+    assert!(world.created.values().all(|times| *times == 1), "{:?}", world.ticks());
+}
