@@ -128,7 +128,7 @@ async fn a_deadline_stops_a_job_and_its_time_to_live_removes_it() {
     place.wait_for_condition("Failed", "True", "DeadlineExceeded");
     place.patch(json!({"spec": {"ttlSecondsAfterFinished": 1}})).unwrap();
     wait_for("the job to be gone", SOON, || {
-        let left = place.namespace.kubectl(&["get", "recjobs,jobs,pods", "--output=name"])?;
+        let left = place.namespace.kubectl(&["get", "recommenderjobs,jobs,pods", "--output=name"])?;
         anyhow::ensure!(left.trim().is_empty(), "{left}");
         Ok(Some(()))
     })

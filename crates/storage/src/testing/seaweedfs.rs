@@ -120,6 +120,8 @@ impl SeaweedFs {
             .args([format!("-volume.port={volume}"), format!("-volume.port.grpc={}", volume + 10_000)])
             .args([format!("-filer.port={filer}"), format!("-filer.port.grpc={}", filer + 10_000)])
             .arg(format!("-s3.port.grpc={}", port + 10_000))
+            // Catalogues at fixed ports, which a second server would find taken.
+            .args(["-s3.port.iceberg=0", "-s3.port.lance=0"])
             .current_dir(folder.path())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
