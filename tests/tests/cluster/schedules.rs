@@ -43,7 +43,8 @@ async fn a_tick_and_a_request_train_and_publish_anew() {
     let asked = format!("teasel.dev/retrain-at={}", jiff::Timestamp::now());
     place.namespace.kubectl(&["annotate", "srecjob", "nightly", &asked]).unwrap();
     let retrained = status("the run that was asked for", &|status| {
-        status["lastPublishedRun"].is_string() && status["lastPublishedRun"] != before["lastPublishedRun"]
+        let published = status["lastPublishedRun"].is_string();
+        published && status["lastPublishedRun"] != before["lastPublishedRun"] && status["active"].is_null()
     });
     assert_eq!(place.published_run().await.as_deref(), retrained["lastPublishedRun"].as_str());
 
