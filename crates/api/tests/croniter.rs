@@ -11,11 +11,10 @@
 mod cron;
 
 use std::collections::BTreeSet;
-use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use cron::{Case, folder};
+use cron::{Case, ask, folder};
 use jiff::{SignedDuration, Timestamp};
 use teasel_api::cron::time_zone;
 
@@ -100,21 +99,9 @@ fn croniter(cases: &[Case]) -> Vec<BTreeSet<i64>> {
     let installed = Command::new(script).stderr(Stdio::inherit()).output().unwrap();
     assert!(installed.status.success(), "scripts/croniter failed: see above");
     let library = String::from_utf8(installed.stdout).unwrap();
-    let mut child = Command::new("python3")
-        .arg(folder().join("ticks.py"))
-        .env("PYTHONPATH", library.trim())
-        .env("PYTHONDONTWRITEBYTECODE", "1")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("missing: Python 3. Install it with: apt-get install python3");
-    let mut input = child.stdin.take().unwrap();
-    let lines: String = cases.iter().map(Case::line).collect();
-    let writer = std::thread::spawn(move || input.write_all(lines.as_bytes()));
-    let output = child.wait_with_output().unwrap();
-    assert!(output.status.success(), "the reference failed: see above");
-    writer.join().unwrap().unwrap();
-    let text = String::from_utf8(output.stdout).unwrap();
+    let mut python = Command::new("python3");
+    python.arg(folder().join("ticks.py")).env("PYTHONPATH", library.trim()).env("PYTHONDONTWRITEBYTECODE", "1");
+    let text = ask(&mut python, cases, "missing: Python 3. Install it with: apt-get install python3");
     let answers: Vec<BTreeSet<i64>> =
         text.lines().map(|line| line.split_whitespace().map(|tick| tick.parse().unwrap()).collect()).collect();
     assert_eq!(answers.len(), cases.len());

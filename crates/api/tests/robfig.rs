@@ -4,10 +4,9 @@
 
 mod cron;
 
-use std::io::Write;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use cron::{Case, SCHEDULES, YEARS, compare, folder};
+use cron::{Case, SCHEDULES, YEARS, ask, compare, folder};
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -18,18 +17,8 @@ use teasel_api::cron::Cron;
 fn robfig(cases: &[Case]) -> Vec<Option<Vec<i64>>> {
     let mut command = Command::new("go");
     command.args(["run", "-mod=readonly", "."]).current_dir(folder());
-    let mut child = command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("missing: go. Install it with: a download from https://go.dev/dl, 1.26 or newer");
-    let mut input = child.stdin.take().unwrap();
-    let lines: String = cases.iter().map(Case::line).collect();
-    let writer = std::thread::spawn(move || input.write_all(lines.as_bytes()));
-    let output = child.wait_with_output().unwrap();
-    assert!(output.status.success(), "the reference failed: see above");
-    writer.join().unwrap().unwrap();
-    let text = String::from_utf8(output.stdout).unwrap();
+    let missing = "missing: go. Install it with: a download from https://go.dev/dl, 1.26 or newer";
+    let text = ask(&mut command, cases, missing);
     let answer = |line: &str| {
         (line != "invalid").then(|| line.split_whitespace().map(|tick| tick.parse().unwrap()).collect())
     };

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
+use kube::runtime::controller::Action;
 use kube::runtime::events::{Event, EventType, Recorder};
 
 use crate::configuration::Configuration;
@@ -13,6 +14,8 @@ use crate::job::decide::Note;
 use crate::job::restarts::cut;
 use crate::metrics::Metrics;
 
+/// The longest time that an object which may still change is left alone: should an event be lost, this finds out.
+pub const LOOK_ANYWAY: Duration = Duration::from_secs(60);
 /// Longest note of an event, in bytes: the API server takes no longer one.
 const NOTE_BYTES: usize = 1024;
 /// Pause after a first failure of an object's reconcile; it doubles with each.
@@ -39,6 +42,29 @@ pub struct Context {
 }
 
 impl Context {
+    /// Counts a reconcile of `object`, and its failures in a row. `failed_by_conflict` says how it failed, if it did.
+    pub fn reconciled(&self, kind: &str, object: &str, elapsed: Duration, failed_by_conflict: Option<bool>) {
+        let result = match failed_by_conflict {
+            None => "ok",
+            Some(true) => "conflict",
+            Some(false) => "error",
+        };
+        self.metrics.reconciled(kind, result, elapsed);
+        if failed_by_conflict.is_none() {
+            self.failures.clear(object);
+        }
+    }
+
+    /// When to look again at an object whose reconcile failed. A conflict is worth no word: somebody else wrote the
+    /// object first.
+    pub fn look_again(&self, object: &str, error: &dyn std::error::Error, is_conflict: bool) -> Action {
+        let pause = self.failures.add(object);
+        if !is_conflict {
+            tracing::warn!(object, "{error}; looking again in {pause:?}");
+        }
+        Action::requeue(pause)
+    }
+
     /// Publishes events. They are for people: what can't be told is logged, and nothing waits for it.
     pub async fn tell(&self, object: &ObjectReference, notes: &[Note]) {
         let (name, namespace) = (object.name.as_deref(), object.namespace.as_deref());

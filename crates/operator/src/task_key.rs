@@ -25,6 +25,11 @@ impl TaskKey {
         TaskKey { kind, tenant: Some(tenant.to_owned()) }
     }
 
+    /// The task that `attempt` is one at.
+    pub fn of(attempt: &AttemptStatus) -> Self {
+        TaskKey { kind: attempt.task, tenant: attempt.tenant.clone() }
+    }
+
     /// Whether `attempt` is one at this task.
     pub fn owns(&self, attempt: &AttemptStatus) -> bool {
         self.kind == attempt.task && self.tenant == attempt.tenant

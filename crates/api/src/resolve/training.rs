@@ -2,7 +2,9 @@
 
 use super::checks;
 use crate::load::check_pod_template;
-use crate::resolved::{Bound, Checkpoint, Device, EarlyStopping, FailurePolicy, Gate, Training};
+use crate::resolved::{
+    Bound, Checkpoint, DEFAULT_SCHEDULING_TIMEOUT_SECONDS, Device, EarlyStopping, FailurePolicy, Gate, Training,
+};
 use crate::spec::{Duration, GateSpec, TrainingSpec};
 use crate::violation::{Path, Violations};
 
@@ -33,7 +35,12 @@ pub(super) fn resolve(spec: &TrainingSpec, path: &Path, found: &mut Violations) 
             keep: checkpoint.keep.unwrap_or(3),
         },
         resume_from: spec.resume_from.as_ref().map(|from| from.run.clone()),
-        scheduling_timeout_seconds: seconds(spec.scheduling_timeout, 600, &path.field("schedulingTimeout"), found),
+        scheduling_timeout_seconds: seconds(
+            spec.scheduling_timeout,
+            DEFAULT_SCHEDULING_TIMEOUT_SECONDS,
+            &path.field("schedulingTimeout"),
+            found,
+        ),
         failure_policy: FailurePolicy {
             max_failures: failure_policy.max_failures.unwrap_or(3),
             max_out_of_memory: failure_policy.max_out_of_memory.unwrap_or(1),

@@ -33,6 +33,9 @@ pub struct Training {
     pub failure_policy: FailurePolicy,
 }
 
+/// How long an attempt may wait for its pods where the spec doesn't say.
+pub const DEFAULT_SCHEDULING_TIMEOUT_SECONDS: u64 = 600;
+
 /// What to compute on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[allow(missing_docs)]

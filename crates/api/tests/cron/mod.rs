@@ -4,9 +4,12 @@
 //! hashed, in `ticks.txt`, so that `ticks` compares without Go; `robfig` compares with the program itself.
 
 #![allow(dead_code, reason = "not every test asks a reference")]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::fmt::Write as _;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
@@ -143,4 +146,16 @@ pub(crate) fn compare<'a>(name: &str, cases: impl IntoIterator<Item = (&'a Case,
         }
     }
     assert!(report.is_empty(), "\n{report}");
+}
+
+/// What a reference program, started by `command`, says of cases that it reads from its standard input.
+pub(crate) fn ask(command: &mut Command, cases: &[Case], missing: &str) -> String {
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect(missing);
+    let mut input = child.stdin.take().unwrap();
+    let lines: String = cases.iter().map(Case::line).collect();
+    let writer = std::thread::spawn(move || input.write_all(lines.as_bytes()));
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "the reference failed: see above");
+    writer.join().unwrap().unwrap();
+    String::from_utf8(output.stdout).unwrap()
 }

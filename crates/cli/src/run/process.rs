@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use teasel_api::outcome::{ExitCode, Outcome};
-use teasel_api::task::{TaskFile, TaskKind};
+use teasel_api::task::TaskFile;
 use tokio::process::{Child, Command};
 
 use super::interrupt::Interrupt;
@@ -69,7 +69,7 @@ pub(super) struct Ended {
 impl Worker {
     /// Starts a worker whose files lie in `scratch`.
     pub(super) fn start(spec: &Spec<'_>, scratch: &Path) -> Result<Self, Failure> {
-        let kind = name_of(spec.file.task.kind());
+        let kind = spec.file.task.kind().as_str();
         let name = format!("{kind}-{}-{}", spec.index, uuid::Uuid::new_v4().simple());
         let folder = scratch.join(&name);
         let failed = |error: std::io::Error| Failure::local(&format!("can't start a worker for {kind}"), error);
@@ -191,17 +191,4 @@ fn silent(file: &TaskFile, name: &str, status: ExitStatus, is_echo: bool) -> Out
         (code.unwrap_or(ExitCode::TryAgain), "WorkerKilled", message)
     };
     Outcome::new(file.task.kind(), file.attempt, code, reason, message)
-}
-
-/// A task's name on the worker's command line.
-pub(super) fn name_of(kind: TaskKind) -> &'static str {
-    match kind {
-        TaskKind::Inspect => "inspect",
-        TaskKind::Prepare => "prepare",
-        TaskKind::Train => "train",
-        TaskKind::Evaluate => "evaluate",
-        TaskKind::Score => "score",
-        TaskKind::Publish => "publish",
-        TaskKind::Collect => "collect",
-    }
 }

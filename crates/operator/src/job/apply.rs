@@ -131,7 +131,7 @@ async fn begin(
     }
 }
 
-/// Creates an object, or finds it created. What exists under its name must be this job's.
+/// Creates an object of the job, or finds it created.
 async fn create<K>(client: &Client, job: &RecommenderJob, object: &K) -> Result<(), ApplyError>
 where
     K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>
@@ -141,19 +141,25 @@ where
         + Serialize,
 {
     let api = Api::<K>::namespaced(client.clone(), &job.namespace().unwrap_or_default());
+    match create_own(&api, object, &job.uid().unwrap_or_default()).await? {
+        true => Ok(()),
+        false => Err(ApplyError::NameTaken { kind: K::kind(&()).into_owned(), name: object.name_any() }),
+    }
+}
+
+/// Creates an object, or finds it created; `false` where its name is taken by one whose controller isn't `owner`.
+pub(crate) async fn create_own<K>(api: &Api<K>, object: &K, owner: &str) -> Result<bool, kube::Error>
+where
+    K: Resource + Clone + std::fmt::Debug + DeserializeOwned + Serialize,
+{
     match api.create(&PostParams::default(), object).await {
-        Ok(_) => Ok(()),
+        Ok(_) => Ok(true),
         Err(kube::Error::Api(status)) if status.reason == "AlreadyExists" => {
-            let name = object.name_any();
-            let found = api.get_opt(&name).await?;
-            let uid = job.uid().unwrap_or_default();
+            let found = api.get_opt(&object.name_any()).await?;
             // One that is gone again is created when we look again.
-            if found.is_none_or(|found| is_owned_by(&found, &uid)) {
-                return Ok(());
-            }
-            Err(ApplyError::NameTaken { kind: K::kind(&()).into_owned(), name })
+            Ok(found.is_none_or(|found| is_owned_by(&found, owner)))
         }
-        Err(error) => Err(error.into()),
+        Err(error) => Err(error),
     }
 }
 

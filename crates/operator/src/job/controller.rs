@@ -13,7 +13,6 @@ use kube::runtime::watcher;
 use kube::{Api, ResourceExt};
 use teasel_api::spec::RecommenderJob;
 
-use super::apply::ApplyError;
 use super::reconcile::{ReconcileError, reconcile};
 use crate::context::Context;
 use crate::names::{JOB_LABEL, MANAGED_BY, MANAGED_BY_LABEL};
@@ -63,33 +62,13 @@ async fn measured(job: Arc<RecommenderJob>, context: Arc<Context>) -> Result<Act
     let started = Instant::now();
     let key = key(&job);
     let result = reconcile(job, Arc::clone(&context)).await;
-    let outcome = match &result {
-        Ok(_) => "ok",
-        Err(error) if is_conflict(error) => "conflict",
-        Err(_) => "error",
-    };
-    context.metrics.reconciled("RecommenderJob", outcome, started.elapsed());
-    if result.is_ok() {
-        context.failures.clear(&key);
-    }
+    let failure = result.as_ref().err().map(ReconcileError::is_conflict);
+    context.reconciled("RecommenderJob", &key, started.elapsed(), failure);
     result
 }
 
-/// Somebody else wrote the object first: no failure, only a reason to look again.
-fn is_conflict(error: &ReconcileError) -> bool {
-    let (ReconcileError::Kube(error) | ReconcileError::Apply(ApplyError::Kube(error))) = error else {
-        return false;
-    };
-    crate::context::is_conflict(error)
-}
-
 fn on_error(job: Arc<RecommenderJob>, error: &ReconcileError, context: Arc<Context>) -> Action {
-    let key = key(&job);
-    let pause = context.failures.add(&key);
-    if !is_conflict(error) {
-        tracing::warn!(job = %key, "{error}; looking again in {pause:?}");
-    }
-    Action::requeue(pause)
+    context.look_again(&key(&job), error, error.is_conflict())
 }
 
 fn key(job: &RecommenderJob) -> String {

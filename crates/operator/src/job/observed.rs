@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use teasel_api::outcome::Outcome;
 use teasel_api::progress::Progress;
-use teasel_api::spec::RecommenderJob;
+use teasel_api::spec::{AttemptStatus, RecommenderJob};
 
 use super::stages::FrozenPart;
 use crate::task_key::TaskKey;
@@ -143,9 +143,11 @@ pub enum Container {
 }
 
 impl Child {
-    /// Whether this is the Job that an attempt has on record.
-    pub fn is(&self, key: &TaskKey, number: u32) -> bool {
-        self.key == *key && self.number == number
+    /// Whether this is the Job of `attempt`: that on record, or the one of its number where none is yet.
+    pub fn is_of(&self, attempt: &AttemptStatus) -> bool {
+        self.key.owns(attempt)
+            && self.number == attempt.number
+            && attempt.job_uid.as_ref().is_none_or(|uid| *uid == self.uid)
     }
 
     /// Pods that are ready.

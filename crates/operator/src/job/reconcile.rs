@@ -14,7 +14,7 @@ use super::dereference::dereference;
 use super::restarts;
 use super::validate::validate;
 use super::verdict::End;
-use crate::context::Context;
+use crate::context::{Context, LOOK_ANYWAY, is_conflict};
 
 /// Why a reconcile is tried again.
 #[derive(Debug, thiserror::Error)]
@@ -27,8 +27,15 @@ pub enum ReconcileError {
     Apply(#[from] ApplyError),
 }
 
-/// The longest time that a job which hasn't ended is left alone: should an event be lost, this finds out.
-const LOOK_ANYWAY: std::time::Duration = std::time::Duration::from_secs(60);
+impl ReconcileError {
+    /// Whether somebody else wrote the object first: no failure, only a reason to look again.
+    pub fn is_conflict(&self) -> bool {
+        let (ReconcileError::Kube(error) | ReconcileError::Apply(ApplyError::Kube(error))) = self else {
+            return false;
+        };
+        is_conflict(error)
+    }
+}
 
 /// Brings a job one step on.
 ///

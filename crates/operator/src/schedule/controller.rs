@@ -16,13 +16,10 @@ use kube::{Api, Resource, ResourceExt};
 use teasel_api::spec::{RecommenderJob, ScheduledRecommenderJob, TenantPhase};
 
 use super::{Action, ChildJob, Observed, build, decide};
-use crate::context::{Context, is_conflict};
-use crate::job::apply::delete;
+use crate::context::{Context, LOOK_ANYWAY, is_conflict};
+use crate::job::apply::{create_own, delete};
 use crate::job::dereference::is_owned_by;
 use crate::names::SCHEDULE_LABEL;
-
-/// The longest time that a schedule is left alone: should an event be lost, this finds out.
-const LOOK_ANYWAY: Duration = Duration::from_secs(60);
 
 /// Why a reconcile is tried again.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +30,12 @@ pub enum ReconcileError {
     /// A tick's job has a name that somebody else's has.
     #[error("a RecommenderJob {0} exists and isn't this schedule's: rename it, and the tick starts")]
     NameTaken(String),
+}
+
+impl ReconcileError {
+    fn is_conflict(&self) -> bool {
+        matches!(self, ReconcileError::Kube(error) if is_conflict(error))
+    }
 }
 
 /// Runs the controller for one namespace, or for all, until `stop`.
@@ -69,15 +72,8 @@ async fn measured(
     let started = Instant::now();
     let key = key(&schedule);
     let result = reconcile(&schedule, &context).await;
-    let outcome = match &result {
-        Ok(_) => "ok",
-        Err(ReconcileError::Kube(error)) if is_conflict(error) => "conflict",
-        Err(_) => "error",
-    };
-    context.metrics.reconciled("ScheduledRecommenderJob", outcome, started.elapsed());
-    if result.is_ok() {
-        context.failures.clear(&key);
-    }
+    let failure = result.as_ref().err().map(ReconcileError::is_conflict);
+    context.reconciled("ScheduledRecommenderJob", &key, started.elapsed(), failure);
     result
 }
 
@@ -131,24 +127,15 @@ async fn create(
     name: &str,
     tick: Timestamp,
 ) -> Result<(), ReconcileError> {
-    match jobs.create(&PostParams::default(), &build::job(schedule, tick)).await {
-        Ok(_) => Ok(()),
-        Err(kube::Error::Api(status)) if status.reason == "AlreadyExists" => {
-            let uid = schedule.uid().unwrap_or_default();
-            match jobs.get_opt(name).await? {
-                Some(found) if !is_owned_by(&found, &uid) => Err(ReconcileError::NameTaken(name.to_owned())),
-                _ => Ok(()),
-            }
-        }
-        Err(error) => Err(error.into()),
+    let uid = schedule.uid().unwrap_or_default();
+    match create_own(jobs, &build::job(schedule, tick), &uid).await? {
+        true => Ok(()),
+        false => Err(ReconcileError::NameTaken(name.to_owned())),
     }
 }
 
 fn on_error(schedule: Arc<ScheduledRecommenderJob>, error: &ReconcileError, context: Arc<Context>) -> Requeue {
-    let key = key(&schedule);
-    let pause = context.failures.add(&key);
-    tracing::warn!(schedule = %key, "{error}; looking again in {pause:?}");
-    Requeue::requeue(pause)
+    context.look_again(&key(&schedule), error, error.is_conflict())
 }
 
 fn key(schedule: &ScheduledRecommenderJob) -> String {

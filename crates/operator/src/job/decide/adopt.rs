@@ -1,17 +1,15 @@
 //! Attempts on record and the Jobs that are there: which belong together, and which attempts have ended.
 
 use jiff::SignedDuration;
+use teasel_api::resolved::DEFAULT_SCHEDULING_TIMEOUT_SECONDS;
 use teasel_api::spec::{AttemptOutcome, CheckpointStatus, DisruptionsStatus, RestartsStatus};
 use teasel_api::task::TaskKind;
 
-use super::{Action, Plan};
+use super::Plan;
 use crate::job::observed::{Child, ChildState};
 use crate::job::restarts;
 use crate::job::verdict::{Disruption, End, Verdict, judge};
 use crate::task_key::TaskKey;
-
-/// Scheduling timeout where the spec says nothing that can be understood.
-const SCHEDULING_TIMEOUT: u64 = 600;
 
 impl Plan<'_> {
     /// Records the Jobs of attempts and the ends of those that have ended.
@@ -39,7 +37,7 @@ impl Plan<'_> {
 
     fn look_at(&mut self, index: usize, child: &Child) {
         let timeout = self.spec.training.as_ref().and_then(|training| training.scheduling_timeout);
-        let timeout = timeout.map_or(SCHEDULING_TIMEOUT, |duration| duration.seconds());
+        let timeout = timeout.map_or(DEFAULT_SCHEDULING_TIMEOUT_SECONDS, |duration| duration.seconds());
         let timeout = SignedDuration::from_secs(i64::try_from(timeout).unwrap_or(i64::MAX));
         match judge(self.now, child, timeout, &self.configuration.timing) {
             Verdict::Goes { look_again, .. } => {
@@ -56,7 +54,7 @@ impl Plan<'_> {
         let attempt = &mut self.decision.status.attempts[index];
         let done = child.filter(|child| child.key.kind == TaskKind::Score).map(|child| u64::from(child.succeeded));
         restarts::conclude(attempt, self.now, end, done);
-        let key = TaskKey { kind: attempt.task, tenant: attempt.tenant.clone() };
+        let key = TaskKey::of(attempt);
         let number = attempt.number;
         self.count(end);
         if end.outcome == AttemptOutcome::Succeeded {
@@ -70,7 +68,7 @@ impl Plan<'_> {
         }
         // A Job that hasn't failed by itself goes on for ever: its node is away, or it was never placed.
         if let Some(child) = child.filter(|child| child.state == ChildState::Running) {
-            self.act(Action::DeleteAttempt { name: child.name.clone(), uid: child.uid.clone() });
+            self.delete(child);
         }
     }
 
@@ -118,7 +116,7 @@ impl Plan<'_> {
         for child in &self.observed.children {
             let of_task = |attempt: &&teasel_api::spec::AttemptStatus| child.key.owns(attempt);
             let newer = self.attempts().iter().filter(of_task).filter(|other| other.number > child.number).count();
-            let recorded = self.attempts().iter().find(|attempt| child.is_attempt(attempt));
+            let recorded = self.attempts().iter().find(|attempt| child.is_of(attempt));
             let wanted = match recorded {
                 Some(attempt) if attempt.outcome.is_none() => true,
                 // The last one's pods, and with a new attempt under way also the one's before, have logs to read.
@@ -129,18 +127,9 @@ impl Plan<'_> {
                         == Some(child.number)
                 }
             };
-            let action = Action::DeleteAttempt { name: child.name.clone(), uid: child.uid.clone() };
-            if !wanted && !self.decision.actions.contains(&action) {
-                self.act(action);
+            if !wanted {
+                self.delete(child);
             }
         }
-    }
-}
-
-impl Child {
-    /// Whether this is the Job that `attempt` has on record.
-    fn is_attempt(&self, attempt: &teasel_api::spec::AttemptStatus) -> bool {
-        self.is(&TaskKey { kind: attempt.task, tenant: attempt.tenant.clone() }, attempt.number)
-            && attempt.job_uid.as_ref().is_none_or(|uid| *uid == self.uid)
     }
 }

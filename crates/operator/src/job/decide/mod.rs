@@ -173,11 +173,7 @@ impl<'a> Plan<'a> {
 
     /// The Job of an attempt.
     fn child_of(&self, attempt: &AttemptStatus) -> Option<&'a Child> {
-        self.observed.children.iter().find(|child| {
-            child.key.owns(attempt)
-                && child.number == attempt.number
-                && attempt.job_uid.as_ref().is_none_or(|uid| *uid == child.uid)
-        })
+        self.observed.children.iter().find(|child| child.is_of(attempt))
     }
 
     /// Attempts that haven't ended, with their Jobs.
@@ -220,6 +216,14 @@ impl<'a> Plan<'a> {
 
     fn act(&mut self, action: Action) {
         self.decision.actions.push(action);
+    }
+
+    /// Deletes an attempt's objects, once.
+    fn delete(&mut self, child: &Child) {
+        let action = Action::DeleteAttempt { name: child.name.clone(), uid: child.uid.clone() };
+        if !self.decision.actions.contains(&action) {
+            self.act(action);
+        }
     }
 
     fn attempt_name(&self, key: &TaskKey, number: u32) -> String {

@@ -1,10 +1,10 @@
 //! The stages of a job, one after the other.
 
+use teasel_api::Violation;
 use teasel_api::outcome::GATE_NOT_MET;
 use teasel_api::resolved::{Job, PublishMode, Tenant};
 use teasel_api::spec::{AttemptOutcome, FrozenStage, Stage, TenantPhase, TenantStatus};
 use teasel_api::task::TaskKind;
-use teasel_api::{Violation, resolved};
 
 use super::conditions::kind;
 use super::start::Made;
@@ -92,7 +92,8 @@ impl Plan<'_> {
     pub(super) fn advance(&mut self, job: &Job) {
         self.list_tenants(job);
         if self.holds(kind::COMPLETE) {
-            self.publish_approved(job);
+            // What is left is to publish, once somebody approves.
+            self.approve(job);
             return;
         }
         if self.waits_for_former_pods() {
@@ -284,13 +285,14 @@ impl Plan<'_> {
         }
     }
 
-    /// Writes a stage's fields down, unless they are frozen already.
-    fn freeze(&mut self, stage: Stage, job: &resolved::Job) {
-        let part = FrozenPart::of_stage(stage, job);
-        if !self.is_frozen(stage) {
-            let frozen = FrozenStage { stage, hash: part.hash(), generation: self.generation };
-            self.status().frozen.push(frozen);
+    /// Freezes a stage's fields. Of those that are frozen already, [`Plan::validate`] has seen to the ConfigMap.
+    fn freeze(&mut self, stage: Stage, job: &Job) {
+        if self.is_frozen(stage) {
+            return;
         }
+        let part = FrozenPart::of_stage(stage, job);
+        let frozen = FrozenStage { stage, hash: part.hash(), generation: self.generation };
+        self.status().frozen.push(frozen);
         if !self.observed.frozen.contains(&part) {
             self.act(Action::Freeze(Box::new(part)));
         }

@@ -82,20 +82,21 @@ impl Plan<'_> {
         }
     }
 
+    fn is_newest(&self, attempt: &AttemptStatus) -> bool {
+        self.newest(&TaskKey::of(attempt)).is_some_and(|newest| newest.number == attempt.number)
+    }
+
     /// Whether another attempt would follow, later.
     fn waits_to_retry(&self, attempt: &AttemptStatus, job: &Job) -> bool {
-        let key = TaskKey { kind: attempt.task, tenant: attempt.tenant.clone() };
-        let newest = self.newest(&key).is_some_and(|newest| newest.number == attempt.number);
-        newest && matches!(self.next(&key, job), Some(Next::AgainAt(_)))
+        self.is_newest(attempt) && matches!(self.next(&TaskKey::of(attempt), job), Some(Next::AgainAt(_)))
     }
 
     fn has_failed_for_good(&self, attempt: &AttemptStatus, job: &Job) -> bool {
-        let key = TaskKey { kind: attempt.task, tenant: attempt.tenant.clone() };
-        let newest = self.newest(&key).is_some_and(|newest| newest.number == attempt.number);
         let gate_not_met = attempt.outcome == Some(AttemptOutcome::Succeeded)
             && attempt.task == TaskKind::Evaluate
             && self.condition(kind::GATES_PASSED).is_some_and(|passed| passed.status == "False");
-        newest && !attempt.mended && (gate_not_met || self.next(&key, job) == Some(Next::GiveUp))
+        let given_up = || self.next(&TaskKey::of(attempt), job) == Some(Next::GiveUp);
+        self.is_newest(attempt) && !attempt.mended && (gate_not_met || given_up())
     }
 
     /// Hash of what the attempt would be made from now; `None` where nothing of the spec decides it.

@@ -49,10 +49,7 @@ impl Plan<'_> {
                 let child = self.child_of(&self.attempts()[index]);
                 self.conclude(index, end, child);
                 if let Some(child) = child {
-                    let action = Action::DeleteAttempt { name: child.name.clone(), uid: child.uid.clone() };
-                    if !self.decision.actions.contains(&action) {
-                        self.act(action);
-                    }
+                    self.delete(child);
                 }
             }
         }

@@ -89,7 +89,12 @@ impl Plan<'_> {
         let hash = self.tenant(&tenant.name).filter(|status| status.phase == TenantPhase::Scoring);
         let hash = hash.and_then(|status| status.hash.as_ref());
         let frozen = self.observed.frozen.iter().find_map(|part| match part {
-            FrozenPart::Tenant { tenant, shards } if Some(&part.hash()) == hash => Some((tenant.clone(), *shards)),
+            // The name first: hashing every tenant's fields for each tenant would take longer than all the rest.
+            FrozenPart::Tenant { tenant: frozen, shards }
+                if frozen.name == tenant.name && Some(&part.hash()) == hash =>
+            {
+                Some((frozen.clone(), *shards))
+            }
             _ => None,
         });
         frozen.unwrap_or_else(|| (tenant.clone(), job.scoring.shards))
@@ -130,7 +135,7 @@ impl Plan<'_> {
     }
 
     /// Publishes tenants that are scored, once that is approved.
-    fn approve(&mut self, job: &Job) {
+    pub(super) fn approve(&mut self, job: &Job) {
         if job.publish == PublishMode::Manual {
             return;
         }
@@ -157,11 +162,6 @@ impl Plan<'_> {
     /// Whether a tenant's lists are being published by a task of their own.
     fn publishing(&self) -> bool {
         self.running().any(|(attempt, _)| attempt.task == TaskKind::Publish)
-    }
-
-    /// What is left to do of a job that is complete: publish, once somebody approves.
-    pub(super) fn publish_approved(&mut self, job: &Job) {
-        self.approve(job);
     }
 }
 

@@ -198,15 +198,21 @@ fn replace_keeps_the_job_of_a_request_until_it_is_recorded() {
     assert!(world.created.values().all(|times| *times == 1), "{:?}", world.ticks());
 }
 
-/// Replace deletes a tick's job that isn't recorded, and the clock goes back.
-#[test]
-fn replace_keeps_the_job_of_a_tick_until_it_is_recorded() {
+/// A tick's job was created just before the operator died, and the next tick has replaced it.
+fn replaced_before_it_was_recorded() -> World {
     let mut world = World::new(&json!({"concurrencyPolicy": "Replace"}));
     world.pass(3600);
     assert!(!world.reconcile(world.observed.jobs.clone(), 1));
     world.pass(3600);
     world.look();
     world.bury();
+    world
+}
+
+/// Replace deletes a tick's job that isn't recorded, and the clock goes back.
+#[test]
+fn replace_keeps_the_job_of_a_tick_until_it_is_recorded() {
+    let mut world = replaced_before_it_was_recorded();
     world.pass(-3500);
     world.look();
     assert!(world.created.values().all(|times| *times == 1), "{:?}", world.ticks());
@@ -215,12 +221,7 @@ fn replace_keeps_the_job_of_a_tick_until_it_is_recorded() {
 /// As before, where the schedule is changed instead.
 #[test]
 fn replace_keeps_the_job_of_a_tick_though_the_schedule_is_changed() {
-    let mut world = World::new(&json!({"concurrencyPolicy": "Replace"}));
-    world.pass(3600);
-    assert!(!world.reconcile(world.observed.jobs.clone(), 1));
-    world.pass(3600);
-    world.look();
-    world.bury();
+    let mut world = replaced_before_it_was_recorded();
     world.observed.schedule.spec.schedule = "0 1 * * *".into();
     world.look();
     assert!(world.created.values().all(|times| *times == 1), "{:?}", world.ticks());
