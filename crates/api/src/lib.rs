@@ -13,6 +13,7 @@ pub mod location;
 pub mod outcome;
 pub mod progress;
 mod reference;
+pub mod request;
 mod resolve;
 pub mod resolved;
 pub mod spec;

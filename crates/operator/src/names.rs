@@ -1,19 +1,12 @@
 //! Names of what the operator makes. Pods' host names (`<name>-<index>`) stay within the 63 characters of a DNS label.
 
 use sha2::{Digest, Sha256};
+pub use teasel_api::request::{
+    ATTEMPT_LABEL, JOB_LABEL, JOB_UID_LABEL, SCHEDULE_LABEL, TASK_LABEL, TENANT_LABEL, WORKER_CONTAINER,
+};
 
 use crate::task_key::TaskKey;
 
-/// Label of every child: the job's name.
-pub const JOB_LABEL: &str = "teasel.dev/job";
-/// Label of every child: the job's UID, which is also its run.
-pub const JOB_UID_LABEL: &str = "teasel.dev/job-uid";
-/// Label of an attempt's objects: the task.
-pub const TASK_LABEL: &str = "teasel.dev/task";
-/// Label of an attempt's objects: its number.
-pub const ATTEMPT_LABEL: &str = "teasel.dev/attempt";
-/// Label of a tenant's objects.
-pub const TENANT_LABEL: &str = "teasel.dev/tenant";
 /// Label of a ConfigMap that holds frozen fields: of which stage.
 pub const FROZEN_LABEL: &str = "teasel.dev/frozen";
 /// Label by which Kueue takes charge of a Job.
@@ -22,18 +15,8 @@ pub const QUEUE_LABEL: &str = "kueue.x-k8s.io/queue-name";
 pub const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
 /// Value of [`MANAGED_BY_LABEL`].
 pub const MANAGED_BY: &str = "teasel";
-/// Annotation that asks to try again what has failed for good; any new value is a new request.
-pub const RETRY_ANNOTATION: &str = "teasel.dev/retry";
-/// Annotation that asks to roll back, release or publish; see `PublishRequest`.
-pub const PUBLISH_REQUEST_ANNOTATION: &str = "teasel.dev/publish-request";
-/// Label of a job that a schedule made: the schedule's name.
-pub const SCHEDULE_LABEL: &str = "teasel.dev/schedule";
 /// Annotation of a job that a schedule made: its tick.
 pub const SCHEDULED_AT_ANNOTATION: &str = "teasel.dev/scheduled-at";
-/// Annotation that asks a schedule for a job: a time, whose minute is a tick.
-pub const RETRAIN_ANNOTATION: &str = "teasel.dev/retrain-at";
-/// Name of a worker's container, which a job's pod template may refer to.
-pub const WORKER_CONTAINER: &str = "worker";
 
 /// Longest part of a job's name that its children's names carry.
 const NAME_PART: usize = 28;

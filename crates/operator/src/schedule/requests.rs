@@ -2,9 +2,9 @@
 //! tick. Suspending stops the clock, not people: a request is served all the same.
 
 use jiff::Timestamp;
+use teasel_api::request::RETRAIN_ANNOTATION;
 
 use super::decide::Plan;
-use crate::names::RETRAIN_ANNOTATION;
 
 /// Type of the condition that says that a request can't be read.
 const READABLE: &str = "RetrainReadable";

@@ -1,6 +1,6 @@
 //! What people ask for: mending what has failed, and moving a tenant's pointer.
 
-use serde::Deserialize;
+use teasel_api::request::{PUBLISH_REQUEST_ANNOTATION, PublishRequest, RETRY_ANNOTATION, RequestAction};
 use teasel_api::resolved::Job;
 use teasel_api::spec::{AttemptOutcome, AttemptStatus, PublishRequestStatus, TenantPhase};
 use teasel_api::task::{PublishAction, TaskKind};
@@ -11,38 +11,8 @@ use super::start::Made;
 use super::stops::DEADLINE_EXCEEDED;
 use crate::job::restarts::Next;
 use crate::job::stages::{FrozenPart, attempt_hash, stage_of, template_of};
-use crate::names::{PUBLISH_REQUEST_ANNOTATION, RETRY_ANNOTATION, short_hash};
+use crate::names::short_hash;
 use crate::task_key::TaskKey;
-
-/// Value of the annotation [`PUBLISH_REQUEST_ANNOTATION`].
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct PublishRequest {
-    /// Any text; another one is another request.
-    id: String,
-    /// Whose pointer.
-    tenant: String,
-    /// What to do.
-    action: RequestAction,
-    /// Run to go back to.
-    #[serde(default)]
-    run: Option<String>,
-    /// Whether to refuse later publishes until a release.
-    #[serde(default)]
-    hold: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-enum RequestAction {
-    /// Publish this job's lists.
-    Publish,
-    /// The same, over another owner's lists.
-    TakeOver,
-    /// Go back to a run.
-    Rollback,
-    /// End a hold.
-    Release,
-}
 
 impl Plan<'_> {
     fn annotation(&self, name: &str) -> Option<&str> {

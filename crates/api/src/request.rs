@@ -1,0 +1,58 @@
+//! What people ask of jobs and schedules by annotations, and the names that tie objects together. `kubectl teasel`
+//! writes these annotations; the operator answers in the status.
+
+use serde::{Deserialize, Serialize};
+
+/// Annotation of a job that asks to try again what has failed for good. Any text; another one is another request.
+pub const RETRY_ANNOTATION: &str = "teasel.dev/retry";
+/// Annotation of a job or schedule that asks for a [`PublishRequest`], as JSON.
+pub const PUBLISH_REQUEST_ANNOTATION: &str = "teasel.dev/publish-request";
+/// Annotation of a schedule that asks for a job: a time as RFC 3339 has it, whose minute is a tick.
+pub const RETRAIN_ANNOTATION: &str = "teasel.dev/retrain-at";
+
+/// Label of everything that a job makes: the job's name.
+pub const JOB_LABEL: &str = "teasel.dev/job";
+/// Label of everything that a job makes: the job's UID, which is also its run.
+pub const JOB_UID_LABEL: &str = "teasel.dev/job-uid";
+/// Label of an attempt's objects: the task, as [`TaskKind::as_str`](crate::task::TaskKind::as_str) has it.
+pub const TASK_LABEL: &str = "teasel.dev/task";
+/// Label of an attempt's objects: its number, counted from 1 for each task.
+pub const ATTEMPT_LABEL: &str = "teasel.dev/attempt";
+/// Label of a tenant's objects: its name.
+pub const TENANT_LABEL: &str = "teasel.dev/tenant";
+/// Label of a job that a schedule made: the schedule's name.
+pub const SCHEDULE_LABEL: &str = "teasel.dev/schedule";
+/// Name of a worker's container.
+pub const WORKER_CONTAINER: &str = "worker";
+
+/// A request to move a tenant's pointer. Value of the annotation [`PUBLISH_REQUEST_ANNOTATION`]; the answer, with the
+/// same id, is `status.publishRequest`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PublishRequest {
+    /// Any text; another one is another request.
+    pub id: String,
+    /// Whose pointer.
+    pub tenant: String,
+    /// What to do.
+    pub action: RequestAction,
+    /// Run to go back to. Required by [`RequestAction::Rollback`], ignored by the others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
+    /// Whether a rollback refuses later publishes until a release. Defaults to false.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub hold: bool,
+}
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RequestAction {
+    /// Publish this job's lists.
+    Publish,
+    /// The same, over another owner's lists.
+    TakeOver,
+    /// Go back to a run.
+    Rollback,
+    /// End a hold.
+    Release,
+}
