@@ -24,8 +24,9 @@ test: tools lint deny ## Runs everything that checks the project.
 	cargo build --workspace --all-targets; \
 	cargo test --workspace --all-targets -- --test-threads 2; \
 	cargo test --workspace --doc
+	@$(MAKE) --no-print-directory test-cluster
 
-test-cluster: tools ## Runs the tests that need Kubernetes, on a cluster that they start (its build takes ten minutes, once).
+test-cluster: tools ## Runs the tests that need Kubernetes alone, on a cluster that they start (its build takes ten minutes, once).
 	@scripts/cluster-packages
 	@scripts/kube > /dev/null
 	@scripts/helm > /dev/null

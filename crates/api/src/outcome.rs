@@ -113,6 +113,9 @@ pub struct Outcome {
 /// Reason of an evaluation whose model isn't good enough to publish.
 pub const GATE_NOT_MET: &str = "GateNotMet";
 
+/// Reason of a worker one of whose processes was killed for want of memory.
+pub const OUT_OF_MEMORY: &str = "OutOfMemory";
+
 /// Longest termination message that Kubernetes keeps, in bytes.
 pub const MAXIMUM_MESSAGE_BYTES: usize = 4096;
 

@@ -11,6 +11,7 @@ mod namespace;
 mod nodes;
 mod object_store;
 mod operator;
+mod outside;
 mod shared;
 mod supervisor;
 
@@ -28,6 +29,7 @@ pub use self::namespace::Namespace;
 pub use self::nodes::Node;
 pub use self::object_store::ObjectStore;
 pub use self::operator::OPERATOR_NAMESPACE;
+pub use self::outside::OutsideOperator;
 pub use self::shared::{Alone, Shared, Vacant, alone_with_real_nodes, shared, shared_with_real_nodes, vacant};
 use self::supervisor::Supervisor;
 
@@ -87,7 +89,8 @@ pub struct Cluster {
     kubectl: PathBuf,
     nodes: Nodes,
     provided: Mutex<HashSet<String>>,
-    operator: Mutex<bool>,
+    /// The namespaces that the operator was installed for; an empty list means all.
+    operator: Mutex<Option<Vec<String>>>,
     /// Where kubectl and helm keep what they remember: the next cluster may have the same address.
     caches: TempDir,
     supervisor: Option<Supervisor>,

@@ -19,8 +19,18 @@ impl Cluster {
     /// # Errors
     /// Where the images can't be made, or helm or the operator doesn't come up.
     pub fn install_operator(&self) -> Result<()> {
+        self.install_operator_for(&[])
+    }
+
+    /// The same, for some namespaces only, or for all where none is named. Whoever asks for another choice than before
+    /// must have the cluster alone.
+    ///
+    /// # Errors
+    /// As [`Cluster::install_operator`].
+    pub fn install_operator_for(&self, namespaces: &[&str]) -> Result<()> {
         let mut installed = self.operator.lock().unwrap_or_else(PoisonError::into_inner);
-        if *installed {
+        let wanted: Vec<String> = namespaces.iter().map(|name| (*name).to_owned()).collect();
+        if installed.as_ref() == Some(&wanted) {
             return Ok(());
         }
         let images = ["teasel-operator", "teasel-worker"];
@@ -32,6 +42,7 @@ impl Cluster {
         let resources = json!({"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "1Gi"}});
         let values = json!({
             "image": image("teasel-operator"),
+            "namespaces": wanted,
             "timing": {"backoff": "1s", "progress": "2s"},
             "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "256Mi"}},
             "worker": {
@@ -49,7 +60,7 @@ impl Cluster {
         let arguments =
             [&["upgrade", "--install", "teasel", &chart, "--values", &file, adopted], &namespace[..], &waited[..]];
         self.helm(&arguments.concat())?;
-        *installed = true;
+        *installed = Some(wanted);
         Ok(())
     }
 }

@@ -10,7 +10,7 @@ use crate::place::{Place, attempts, condition};
 const SOON: Duration = Duration::from_secs(60);
 
 /// A training that goes on for minutes, and ends by early stopping only if it is left to.
-fn long(spec: &mut Value) {
+pub(crate) fn long(spec: &mut Value) {
     spec["training"]["epochs"] = json!(20_000);
     spec["training"]["earlyStopping"] = json!({"patience": 20_000});
 }
@@ -43,14 +43,7 @@ async fn a_suspended_job_frees_everything_and_goes_on_from_its_checkpoint() {
     );
 
     // Deleted in the middle of it, nothing is left.
-    place.namespace.kubectl(&["delete", "recjob", "films", "--timeout=30s"]).unwrap();
-    wait_for("everything to be gone", SOON, || {
-        let left =
-            place.namespace.kubectl(&["get", "jobs,pods,services,configmaps,networkpolicies", "--output=name"])?;
-        anyhow::ensure!(!left.contains("films"), "{left}");
-        Ok(Some(()))
-    })
-    .unwrap();
+    place.delete();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,8 +4,13 @@
 
 mod jobs;
 mod life;
+mod memory;
+mod namespaces;
 mod nodes;
+mod phases;
 mod place;
+mod queue;
 mod resources;
+mod scale;
 mod schedules;
 mod teardown;

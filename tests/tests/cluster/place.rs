@@ -96,6 +96,18 @@ impl<'a> Place<'a> {
         pods.unwrap().lines().map(str::to_owned).collect()
     }
 
+    /// Deletes the job, and waits until nothing is left of it.
+    pub(crate) fn delete(&self) {
+        self.namespace.kubectl(&["delete", "recjob", "films", "--timeout=30s"]).unwrap();
+        wait_for("everything to be gone", Duration::from_secs(60), || {
+            let kinds = "jobs,pods,services,configmaps,networkpolicies";
+            let left = self.namespace.kubectl(&["get", kinds, "--output=name"])?;
+            anyhow::ensure!(!left.contains("films"), "{left}");
+            Ok(Some(()))
+        })
+        .unwrap();
+    }
+
     pub(crate) async fn published_run(&self) -> Option<String> {
         let output = self.store.open("city/lists").unwrap();
         current(&output).await.unwrap().map(|pointer| pointer.run)

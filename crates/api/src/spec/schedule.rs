@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::status::timestamp;
-use super::{Condition, ObjectTemplateMetadata, RecommenderJobSpec};
+use super::{Condition, ObjectTemplateMetadata, PublishRequestStatus, RecommenderJobSpec};
 
 /// Creates a RecommenderJob at every tick of a schedule, as a CronJob does with Jobs.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -24,6 +24,7 @@ use super::{Condition, ObjectTemplateMetadata, RecommenderJobSpec};
     printcolumn(name = "Schedule", type_ = "string", json_path = ".spec.schedule"),
     printcolumn(name = "Time Zone", type_ = "string", json_path = ".spec.timeZone"),
     printcolumn(name = "Suspend", type_ = "boolean", json_path = ".spec.suspend"),
+    printcolumn(name = "Active", type_ = "string", json_path = ".status.active[*]"),
     printcolumn(name = "Last", type_ = "date", json_path = ".status.lastScheduleTime"),
     printcolumn(name = "Next", type_ = "string", json_path = ".status.nextScheduleTime"),
     printcolumn(name = "Published", type_ = "string", json_path = ".status.lastPublishedRun", priority = 1),
@@ -115,6 +116,10 @@ pub struct ScheduledRecommenderJobStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "timestamp")]
     pub last_published_schedule_time: Option<jiff::Timestamp>,
+    /// publishRequest answers the newest request to publish, roll back or release: one of the schedule's jobs carries
+    /// it out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub publish_request: Option<PublishRequestStatus>,
     /// conditions of the schedule: Valid, and RetrainReadable where it isn't.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]

@@ -347,6 +347,9 @@ pub struct TenantStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "timestamp")]
     pub published_at: Option<jiff::Timestamp>,
+    /// rolledBackTo is the run that a rollback of this job's request led the tenant to, away from this job's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rolled_back_to: Option<String>,
     /// message says why the tenant hasn't succeeded, in at most 128 bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,

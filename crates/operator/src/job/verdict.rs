@@ -3,7 +3,7 @@
 //! The first cause wins over its echoes: a pod that only lost its peer says nothing about why.
 
 use jiff::{SignedDuration, Timestamp};
-use teasel_api::outcome::{ExitCode, Outcome};
+use teasel_api::outcome::{ExitCode, OUT_OF_MEMORY as OUT_OF_MEMORY_REASON, Outcome};
 use teasel_api::spec::AttemptOutcome;
 use teasel_api::task::TaskKind;
 
@@ -19,6 +19,9 @@ const CONFIGURATION_REASONS: [&str; 2] = ["CreateContainerConfigError", "CreateC
 /// Reasons by which the kubelet says that it can't get the image.
 const IMAGE_REASONS: [&str; 5] =
     ["ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError"];
+
+/// Reason of an attempt that succeeded, and whose pods were gone before they had been asked how.
+pub const OUTCOME_UNREAD: &str = "OutcomeUnread";
 
 /// An attempt's end.
 #[derive(Clone, Debug, PartialEq)]
@@ -116,8 +119,8 @@ fn succeeded(child: &Child) -> End {
         // What was done is durable, and whoever tries again finds it and says so.
         None => End::disrupted(
             Disruption::Other,
-            "OutcomeUnread",
-            "its pods were gone before their outcome was read; the next attempt reads it from storage",
+            OUTCOME_UNREAD,
+            "its pods were gone before their outcome was read; it is read from storage",
         ),
     }
 }
@@ -191,9 +194,6 @@ fn cause(child: &Child, pod: &Pod) -> Option<(u8, Option<Timestamp>, End)> {
     };
     Some((rank, *finished, End { report: report.cloned(), ..end }))
 }
-
-/// Reason of an attempt that ran out of memory: the kubelet's verdict, or the agent's on one of its ranks.
-pub const OUT_OF_MEMORY_REASON: &str = "OutOfMemory";
 
 /// Reason of a worker that said nothing. A pod that used too much disk is evicted, with no DisruptionTarget.
 fn silent_reason(pod: &Pod) -> String {

@@ -9,11 +9,13 @@ use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use jiff::Timestamp;
-use kube::api::{ListParams, PostParams};
+use kube::api::{ListParams, Patch, PatchParams, PostParams};
 use kube::runtime::controller::{Action as Requeue, Config, Controller};
 use kube::runtime::watcher;
 use kube::{Api, Resource, ResourceExt};
-use teasel_api::spec::{RecommenderJob, ScheduledRecommenderJob, TenantPhase};
+use serde_json::json;
+use teasel_api::request::PUBLISH_REQUEST_ANNOTATION;
+use teasel_api::spec::{RecommenderJob, ScheduledRecommenderJob};
 
 use super::{Action, ChildJob, Observed, build, decide};
 use crate::context::{Context, LOOK_ANYWAY, is_conflict};
@@ -85,11 +87,9 @@ async fn reconcile(schedule: &ScheduledRecommenderJob, context: &Context) -> Res
     let of_schedule = ListParams::default().labels(&format!("{SCHEDULE_LABEL}={}", schedule.name_any()));
     let uid = schedule.uid().unwrap_or_default();
     let listed = jobs.list(&of_schedule).await?;
-    let own = || listed.items.iter().filter(|job| is_owned_by(*job, &uid));
     let now = Timestamp::now();
     let observed = Observed {
-        jobs: own().map(ChildJob::from).collect(),
-        rolled_back: own().filter(|job| is_rolled_back(job)).filter_map(ResourceExt::uid).collect(),
+        jobs: listed.items.iter().filter(|job| is_owned_by(*job, &uid)).map(ChildJob::from).collect(),
         schedule,
         now,
     };
@@ -98,6 +98,7 @@ async fn reconcile(schedule: &ScheduledRecommenderJob, context: &Context) -> Res
         match action {
             Action::Create { name, tick } => create(&jobs, &observed.schedule, name, *tick).await?,
             Action::Delete { name, uid } => delete(&jobs, name, Some(uid)).await?,
+            Action::Ask { name, uid, request } => ask(&jobs, name, uid, request).await?,
         }
     }
     if observed.schedule.status.as_ref() != Some(&decision.status) {
@@ -113,12 +114,14 @@ async fn reconcile(schedule: &ScheduledRecommenderJob, context: &Context) -> Res
     Ok(Requeue::requeue(wait))
 }
 
-/// Whether a rollback has left the job's run, for any tenant.
-fn is_rolled_back(job: &RecommenderJob) -> bool {
-    let tenants = job.status.iter().flat_map(|status| &status.tenants);
-    tenants
-        .clone()
-        .any(|tenant| tenant.phase == TenantPhase::NotPublished && tenant.outcome.as_deref() == Some("RolledBack"))
+/// Hands a request to a job.
+async fn ask(jobs: &Api<RecommenderJob>, name: &str, uid: &str, request: &str) -> Result<(), kube::Error> {
+    // The UID is a precondition: another job of the name isn't patched.
+    let patch = json!({"metadata": {"uid": uid, "annotations": {PUBLISH_REQUEST_ANNOTATION: request}}});
+    match jobs.patch(name, &PatchParams::default(), &Patch::Merge(&patch)).await {
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        other => other.map(drop),
+    }
 }
 
 async fn create(

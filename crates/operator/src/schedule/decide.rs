@@ -2,13 +2,14 @@
 
 use jiff::Timestamp;
 use teasel_api::cron::{Cron, time_zone};
+use teasel_api::resolve_schedule;
 use teasel_api::spec::{Condition, ScheduledRecommenderJobStatus};
 
 use super::Observed;
 use super::clock::Clock;
 use crate::job::decide::Note;
 
-/// Type of the condition that says whether schedule and zone are readable.
+/// Type of the condition that says whether schedule, zone and the jobs' template are right.
 pub(super) const VALID: &str = "Valid";
 
 /// What is done: the actions are carried out in this order, then the status is written, then events are told. If an
@@ -45,6 +46,17 @@ pub enum Action {
         /// Its UID.
         uid: String,
     },
+    /// Hand a request to a job, by the annotation
+    /// [`PUBLISH_REQUEST_ANNOTATION`](teasel_api::request::PUBLISH_REQUEST_ANNOTATION). If the job is gone, that is an
+    /// answer too: whoever looks next finds another.
+    Ask {
+        /// The job's name.
+        name: String,
+        /// Its UID.
+        uid: String,
+        /// The request as it was made.
+        request: String,
+    },
 }
 
 /// Decides on a schedule.
@@ -57,6 +69,7 @@ pub fn decide(observed: &Observed) -> Decision {
     }
     plan.clean_up();
     plan.catch_up();
+    plan.serve_request();
     match plan.read_clock() {
         Some(clock) => {
             plan.start_due(&clock);
@@ -104,7 +117,7 @@ impl<'a> Plan<'a> {
         self.decision.notes.push(Note { warning, reason: reason.to_owned(), message: message.into() });
     }
 
-    /// Reads schedule and zone; says what to do where that can't be done.
+    /// Reads schedule and zone, and checks the template; says what to do where that can't be done.
     fn read_clock(&mut self) -> Option<Clock> {
         let spec = &self.observed.schedule.spec;
         let sentence = |field: &str, problem: String, hint: Option<String>| {
@@ -112,10 +125,18 @@ impl<'a> Plan<'a> {
             format!("spec.{field} {problem}{hint}; nothing starts until that is mended")
         };
         let wrong = match (spec.schedule.parse::<Cron>(), time_zone(spec.time_zone.as_deref())) {
-            (Ok(cron), Ok(zone)) => {
-                self.set(VALID, true, "Valid", "schedule and zone are readable");
-                return Some(Clock { cron, zone });
-            }
+            (Ok(cron), Ok(zone)) => match resolve_schedule(&self.observed.schedule) {
+                Ok(()) => {
+                    self.set(VALID, true, "Valid", "every field is understood");
+                    return Some(Clock { cron, zone });
+                }
+                // Every tick's job would fail by the same words.
+                Err(violations) => {
+                    let listed: Vec<String> = violations.iter().map(ToString::to_string).collect();
+                    let message = format!("{}; nothing starts until that is mended", listed.join("; "));
+                    ("InvalidJobTemplate", message)
+                }
+            },
             (Err(error), _) => ("InvalidSchedule", sentence("schedule", error.message, error.hint)),
             (_, Err(error)) => ("UnknownTimeZone", sentence("timeZone", error.to_string(), error.hint)),
         };

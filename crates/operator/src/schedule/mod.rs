@@ -32,6 +32,7 @@ mod decide;
 mod history;
 mod observed;
 mod policy;
+mod publish;
 mod requests;
 mod stock;
 #[cfg(test)]

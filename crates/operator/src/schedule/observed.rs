@@ -1,7 +1,9 @@
 //! What a decision is made from.
 
 use jiff::Timestamp;
-use teasel_api::spec::{RecommenderJob, ScheduledRecommenderJob};
+use kube::ResourceExt;
+use teasel_api::request::{PUBLISH_REQUEST_ANNOTATION, PublishRequest};
+use teasel_api::spec::{PublishRequestStatus, RecommenderJob, ScheduledRecommenderJob, TenantPhase};
 
 use super::build;
 use crate::names::SCHEDULED_AT_ANNOTATION;
@@ -13,14 +15,12 @@ pub struct Observed {
     pub schedule: ScheduledRecommenderJob,
     /// The jobs that it controls, all of them.
     pub jobs: Vec<ChildJob>,
-    /// UIDs of runs that a rollback has left.
-    pub rolled_back: Vec<String>,
     /// The time.
     pub now: Timestamp,
 }
 
 /// A job that the schedule controls.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ChildJob {
     /// Its name.
     pub name: String,
@@ -34,6 +34,14 @@ pub struct ChildJob {
     pub published: bool,
     /// Whether it is being deleted.
     pub deleting: bool,
+    /// Tenants whose lists are whole.
+    pub scored: Vec<String>,
+    /// Runs that rollbacks have led its tenants to, away from this job's.
+    pub rolled_back_to: Vec<String>,
+    /// Id of the request that it was asked for last.
+    pub asked: Option<String>,
+    /// Its answer to the newest request that it knows.
+    pub answer: Option<PublishRequestStatus>,
 }
 
 /// A job's end.
@@ -51,25 +59,41 @@ impl From<&RecommenderJob> for ChildJob {
         let name = metadata.name.clone().unwrap_or_default();
         let uid = metadata.uid.clone().unwrap_or_default();
         let created = metadata.creation_timestamp.as_ref().map(|time| time.0);
-        let annotated = || metadata.annotations.as_ref()?.get(SCHEDULED_AT_ANNOTATION)?.parse().ok();
+        let annotated = || job.annotations().get(SCHEDULED_AT_ANNOTATION)?.parse().ok();
         // The name first: nobody can edit it. A job that somebody else gave to the schedule has no tick.
         let tick = build::tick_of_name(&name).or_else(annotated).or(created).unwrap_or_default();
-        let conditions = job.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
-        let ended =
-            |kind: &str| conditions.iter().find(|condition| condition.kind == kind && condition.status == "True");
-        let finished = ["Complete", "Failed"].into_iter().find_map(|kind| {
-            let condition = ended(kind)?;
-            let time = job.status.as_ref().and_then(|status| status.completion_time);
-            Some(Finished { succeeded: kind == "Complete", time: time.unwrap_or(condition.last_transition_time) })
-        });
-        let published_run = job.status.as_ref().and_then(|status| status.published_run.as_deref());
+        let status = job.status.clone().unwrap_or_default();
+        let tenants = status.tenants.iter();
+        let request = job.annotations().get(PUBLISH_REQUEST_ANNOTATION);
+        let request: Option<PublishRequest> = request.and_then(|text| serde_json::from_str(text).ok());
         ChildJob {
-            published: published_run.is_some_and(|run| run == uid),
+            published: status.published_run.as_deref().is_some_and(|run| run == uid),
             deleting: metadata.deletion_timestamp.is_some(),
+            finished: finished(job),
+            scored: tenants
+                .clone()
+                .filter(|tenant| {
+                    use TenantPhase::{NotPublished, Published, Scored};
+                    matches!(tenant.phase, Scored | Published | NotPublished)
+                })
+                .map(|tenant| tenant.name.clone())
+                .collect(),
+            rolled_back_to: tenants.filter_map(|tenant| tenant.rolled_back_to.clone()).collect(),
+            asked: request.map(|request| request.id),
+            answer: status.publish_request,
             name,
             uid,
             tick,
-            finished,
         }
     }
+}
+
+fn finished(job: &RecommenderJob) -> Option<Finished> {
+    let status = job.status.as_ref()?;
+    ["Complete", "Failed"].into_iter().find_map(|kind| {
+        let mut conditions = status.conditions.iter();
+        let ended = conditions.find(|condition| condition.kind == kind && condition.status == "True")?;
+        let time = status.completion_time.unwrap_or(ended.last_transition_time);
+        Some(Finished { succeeded: kind == "Complete", time })
+    })
 }

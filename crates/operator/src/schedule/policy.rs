@@ -51,7 +51,13 @@ impl<'a> Plan<'a> {
         let status = &self.decision.status;
         let last = status.last_schedule_time.or_else(|| Some(self.created())).max(status.last_retrain_time)?;
         let earliest = self.deadline().map_or(last, |deadline| deadline.max(last));
-        let tick = clock.last(earliest, self.now)?;
+        let Some(tick) = clock.last(earliest, self.now) else {
+            if let Some(missed) = clock.last(last, self.now).filter(|missed| self.is_news(*missed)) {
+                let message = format!("the tick of {missed} was missed: spec.startingDeadlineSeconds is over");
+                self.note(true, "MissSchedule", message);
+            }
+            return None;
+        };
         if self.is_news(tick) && clock.more_than(MANY, earliest, self.now) {
             let message = format!(
                 "more than {MANY} ticks were missed since {earliest}, and only the last starts; set or lower \

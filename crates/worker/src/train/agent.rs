@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use teasel_api::outcome::{ExitCode, Outcome};
+use teasel_api::outcome::{ExitCode, OUT_OF_MEMORY, Outcome};
 use teasel_api::progress::Progress;
 use teasel_api::task::{TaskFile, TrainTask};
 
+use super::memory::MemoryWatch;
 use super::rendezvous;
 use super::supervision::{Decision, RankEnd, supervise};
 use crate::arguments::TrainArguments;
@@ -51,6 +52,7 @@ pub(crate) fn run(
     let _host = (worker == 0).then(|| rendezvous::host(&arguments.rendezvous)).transpose()?;
     let scratch = tempfile::tempdir().map_err(|source| TaskError::scratch("create a folder", source))?;
     let world = training.workers * per_worker;
+    let memory = MemoryWatch::start();
     let mut ranks = (0..per_worker)
         .map(|local| start(worker * per_worker + local, world, arguments, scratch.path()))
         .collect::<Result<Vec<_>, _>>()?;
@@ -92,7 +94,7 @@ pub(crate) fn run(
                 if let Some(last) = read_progress(&ranks[0].progress) {
                     progress.set(last);
                 }
-                return Ok(outcome_of(&ranks[index], file));
+                return Ok(outcome_of(&ranks[index], file, &memory));
             }
         }
     }
@@ -138,11 +140,15 @@ fn read_progress(file: &Path) -> Option<Progress> {
     serde_json::from_slice(&std::fs::read(file).ok()?).ok()
 }
 
-fn outcome_of(rank: &Rank, file: &TaskFile) -> Outcome {
+fn outcome_of(rank: &Rank, file: &TaskFile, memory: &MemoryWatch) -> Outcome {
     let written = std::fs::read(&rank.outcome).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
     written.unwrap_or_else(|| {
         let number = rank.number;
         let (exit_code, reason, message) = match rank.end {
+            Some(RankEnd::Killed(signal)) if signal == Signal::SIGKILL as i32 && memory.has_killed() => {
+                let message = format!("rank {number} was killed: the worker's limit of memory was reached");
+                (ExitCode::TryAgain, OUT_OF_MEMORY, message)
+            }
             Some(RankEnd::Killed(signal)) => {
                 let name = Signal::try_from(signal).map_or_else(|_| signal.to_string(), |name| name.to_string());
                 (ExitCode::TryAgain, "RankKilled", format!("rank {number} was killed by {name}"))

@@ -55,12 +55,17 @@ impl Plan<'_> {
         let done = child.filter(|child| child.key.kind == TaskKind::Score).map(|child| u64::from(child.succeeded));
         restarts::conclude(attempt, self.now, end, done);
         let key = TaskKey::of(attempt);
-        let number = attempt.number;
-        self.count(end);
+        let (number, hash) = (attempt.number, attempt.hash.clone());
+        // An inspection isn't the job's work: that it finds nothing counts for nothing.
+        if key.kind != TaskKind::Inspect {
+            self.count(end);
+        }
         if end.outcome == AttemptOutcome::Succeeded {
             self.note(false, &end.reason, format!("{key}, attempt {number}: {}", end.message));
-            if let Some(report) = &end.report {
-                self.take_effect(&key, report);
+            match &end.report {
+                Some(_) if key.kind == TaskKind::Inspect => self.inspected(&key, &hash, end),
+                Some(report) => self.take_effect(&key, report),
+                None => {}
             }
         } else {
             let warning = end.outcome != AttemptOutcome::Suspended;

@@ -72,6 +72,7 @@ impl Plan<'_> {
             ("Published", Some(true)) => {
                 status.phase = TenantPhase::Published;
                 status.published_at.get_or_insert(now);
+                status.rolled_back_to = None;
                 status.message = None;
             }
             // Where a rollback leads, the request knows.

@@ -6,6 +6,7 @@
 mod adopt;
 mod conditions;
 mod effects;
+mod inspect;
 mod pipeline;
 mod requests;
 mod start;

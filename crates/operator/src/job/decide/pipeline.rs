@@ -224,10 +224,11 @@ impl Plan<'_> {
         job: &Job,
         condition: &str,
         again: bool,
-        make: impl FnOnce(&Self) -> Made,
+        make: impl Fn(&Self) -> Made,
     ) -> Standing {
         match self.next(key, job) {
             Some(Next::Done) if !again => return Standing::Done,
+            Some(Next::Again) if self.reads_outcome(key, job, &make) => {}
             None | Some(Next::Again | Next::Done) => {
                 if let Some(stage) = stage_of(key.kind) {
                     self.freeze(stage, job);

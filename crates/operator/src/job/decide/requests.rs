@@ -159,10 +159,12 @@ impl Plan<'_> {
             matches!(status.phase, TenantPhase::Published | TenantPhase::NotPublished | TenantPhase::Scored);
         if here {
             status.phase = TenantPhase::Published;
+            status.rolled_back_to = None;
             status.message = None;
         } else if was_scored {
             status.phase = TenantPhase::NotPublished;
             status.outcome = Some("RolledBack".into());
+            status.rolled_back_to = Some(run.clone());
             status.message = Some(super::effects::tenant_message(&message));
         }
     }

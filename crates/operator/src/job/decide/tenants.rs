@@ -148,7 +148,7 @@ impl Plan<'_> {
             let action = PublishAction::Publish { run: self.uid.clone(), score_hash, take_over: false };
             let key = TaskKey::of_tenant(TaskKind::Publish, &tenant.name);
             if let Standing::Stuck { reason, message } =
-                self.drive(&key, job, "", false, |plan| plan.publish_task(job, tenant, action))
+                self.drive(&key, job, "", false, |plan| plan.publish_task(job, tenant, action.clone()))
             {
                 self.tenant_failed(&tenant.name, &reason, &message);
             }

@@ -28,6 +28,19 @@ fn an_unreadable_schedule_starts_nothing_and_says_what_to_do(
 }
 
 #[test]
+fn a_template_of_which_every_job_would_fail_starts_nothing() {
+    let mut observed = observed(&json!({}), Some("01:00:00"), "02:00:00");
+    observed.schedule.spec.job_template.spec.storage.uri = "nowhere://x".into();
+    let decision = observed.step("02:00:00");
+    assert_eq!(created(&decision), []);
+    let condition = &decision.status.conditions[0];
+    assert_eq!((condition.status.as_str(), condition.reason.as_str()), ("False", "InvalidJobTemplate"));
+    assert!(condition.message.starts_with("spec.jobTemplate.spec.storage.uri"), "{}", condition.message);
+    observed.schedule.spec.job_template.spec.storage.uri = "s3://teasel/films".into();
+    assert_eq!(created(&observed.step("02:00:30")), [at("02:00:00")]);
+}
+
+#[test]
 fn a_mended_schedule_goes_on_by_itself() {
     let mut observed = observed(&json!({"schedule": "0 25 * * *"}), Some("01:00:00"), "02:00:00");
     observed.step("02:00:00");

@@ -65,17 +65,22 @@ fn published(tick: &str) -> ChildJob {
 #[case::the_former_though_its_job_is_gone(vec![], Some("02:00:00"), &[], Some("uid-02:00:00"))]
 #[case::the_former_though_an_older_job_is_there(vec![published("01:00:00")], Some("02:00:00"), &[], Some("uid-02:00:00"))]
 #[case::a_newer_one(vec![published("03:00:00")], Some("02:00:00"), &[], Some("uid-03:00:00"))]
-#[case::a_rollback_left_it(vec![published("01:00:00"), published("02:00:00")], Some("02:00:00"), &["uid-02:00:00"], Some("uid-01:00:00"))]
-#[case::a_rollback_left_the_only_one(vec![], Some("02:00:00"), &["uid-02:00:00"], None)]
+#[case::a_rollback_left_it(vec![published("01:00:00"), published("02:00:00")], Some("02:00:00"), &[("02:00:00", "01:00:00")], Some("uid-01:00:00"))]
+#[case::a_rollback_left_those_in_between(vec![published("00:00:00"), published("01:00:00"), published("02:00:00")], Some("02:00:00"), &[("02:00:00", "00:00:00")], Some("uid-00:00:00"))]
+#[case::a_rollback_led_to_a_run_whose_job_is_gone(vec![published("01:00:00"), published("02:00:00")], Some("02:00:00"), &[("02:00:00", "00:00:00")], Some("uid-00:00:00"))]
+#[case::a_newer_one_was_published_since(vec![published("01:00:00"), published("02:00:00"), published("03:00:00")], Some("01:00:00"), &[("02:00:00", "01:00:00")], Some("uid-03:00:00"))]
 fn the_last_published_run_is_the_newest_that_no_rollback_has_left(
     #[case] jobs: Vec<ChildJob>,
     #[case] former: Option<&str>,
-    #[case] rolled_back: &[&str],
+    #[case] rolled_back: &[(&str, &str)],
     #[case] expected: Option<&str>,
 ) {
     let mut observed = observed(&json!({"successfulJobsHistoryLimit": 9}), Some("03:00:00"), "03:30:00");
     observed.jobs = jobs;
-    observed.rolled_back = rolled_back.iter().map(|uid| (*uid).to_owned()).collect();
+    for (from, to) in rolled_back {
+        let from = observed.jobs.iter_mut().find(|job| job.tick == at(from)).unwrap();
+        from.rolled_back_to.push(format!("uid-{to}"));
+    }
     observed.status().last_published_run = former.map(|tick| format!("uid-{tick}"));
     observed.status().last_published_schedule_time = former.map(at);
     assert_eq!(decide(&observed).status.last_published_run.as_deref(), expected);

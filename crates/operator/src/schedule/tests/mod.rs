@@ -5,6 +5,7 @@ mod conditions;
 mod fuzz;
 mod history;
 mod policies;
+mod publish;
 mod requests;
 mod ticks;
 mod world;
@@ -30,7 +31,7 @@ fn schedule(fields: &Value) -> ScheduledRecommenderJob {
             "spec": {
                 "storage": {"uri": "s3://teasel/films"},
                 "data": {"interactions": {"location": {"uri": "s3://x"}, "columns": {"user": "u", "item": "i"}}},
-                "scoring": {"tenants": []}
+                "scoring": {"tenants": [{"name": "city", "output": {"uri": "s3://city/lists"}}]}
             }
         }
     });
@@ -53,7 +54,7 @@ fn observed(fields: &Value, last: Option<&str>, now: &str) -> Observed {
     let mut schedule = schedule(fields);
     schedule.status =
         Some(ScheduledRecommenderJobStatus { last_schedule_time: last.map(at), ..Default::default() });
-    Observed { schedule, jobs: Vec::new(), rolled_back: Vec::new(), now: at(now) }
+    Observed { schedule, jobs: Vec::new(), now: at(now) }
 }
 
 impl Observed {
@@ -84,7 +85,7 @@ impl Observed {
 /// A job that runs.
 fn running(tick: &str) -> ChildJob {
     let name = build::job_name("films", at(tick));
-    ChildJob { uid: format!("uid-{tick}"), name, tick: at(tick), finished: None, published: false, deleting: false }
+    ChildJob { uid: format!("uid-{tick}"), name, tick: at(tick), ..ChildJob::default() }
 }
 
 /// A job that has ended.
@@ -104,7 +105,7 @@ fn created(decision: &Decision) -> Vec<Timestamp> {
             assert_eq!(*name, build::job_name("films", *tick));
             Some(*tick)
         }
-        Action::Delete { .. } => None,
+        Action::Delete { .. } | Action::Ask { .. } => None,
     });
     ticks.collect()
 }
@@ -113,7 +114,7 @@ fn created(decision: &Decision) -> Vec<Timestamp> {
 fn deleted(decision: &Decision) -> Vec<&str> {
     let uids = decision.actions.iter().filter_map(|action| match action {
         Action::Delete { uid, .. } => Some(uid.as_str()),
-        Action::Create { .. } => None,
+        Action::Create { .. } | Action::Ask { .. } => None,
     });
     uids.collect()
 }

@@ -55,9 +55,9 @@ impl World {
                 *self.created.entry(*tick).or_default() += 1;
                 self.uids += 1;
                 let (uid, name) = (self.uids.to_string(), name.clone());
-                let job = ChildJob { name, uid, tick: *tick, finished: None, published: false, deleting: false };
-                self.observed.jobs.push(job);
+                self.observed.jobs.push(ChildJob { name, uid, tick: *tick, ..ChildJob::default() });
             }
+            Action::Ask { .. } => {}
             // A job that runs takes its time to stop.
             Action::Delete { uid, .. } => {
                 self.observed.jobs.retain(|job| job.uid != *uid || job.finished.is_none());

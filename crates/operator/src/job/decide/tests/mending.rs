@@ -1,0 +1,102 @@
+//! What fails, and how it goes on.
+
+use rstest::rstest;
+use serde_json::json;
+
+use super::*;
+
+#[rstest]
+#[case(ExitCode::BadData, 1)]
+#[case(ExitCode::Bug, 4)]
+fn a_permanent_failure_fails_at_once_and_any_other_when_the_policy_says(
+    #[case] exit: ExitCode,
+    #[case] attempts: usize,
+) {
+    let mut world = World::new(&["a"], |_| {});
+    world.settle();
+    world.succeed(TaskKind::Prepare);
+    for _ in 0..attempts {
+        assert_eq!(world.phase(), Phase::Training);
+        world.end(&TaskKey::of_job(TaskKind::Train), exit, |_| {});
+        world.settle();
+    }
+    assert_eq!(world.phase(), Phase::Failed);
+    assert_eq!(world.reason_of("Failed"), format!("True/{exit:?}"));
+    // The message of whoever failed is what people read.
+    let status = world.status();
+    let failed = status.conditions.iter().find(|condition| condition.kind == "Failed").unwrap();
+    assert_eq!(failed.message, "said so");
+}
+
+#[test]
+fn what_failed_for_good_goes_on_after_an_edit_of_its_own_fields_only() {
+    let mut world = World::new(&["a"], |_| {});
+    world.settle();
+    world.end(&TaskKey::of_job(TaskKind::Prepare), ExitCode::BadData, |_| {});
+    world.settle();
+    assert_eq!((world.phase(), world.status().frozen.len()), (Phase::Failed, 0));
+    world.edit(|job| job["spec"]["ttlSecondsAfterFinished"] = json!(1_000_000));
+    world.settle();
+    assert_eq!(world.phase(), Phase::Failed);
+    world.edit(|job| job["spec"]["data"]["interactions"]["columns"]["item"] = json!("movie"));
+    world.settle();
+    assert_eq!((world.phase(), world.reason_of("Failed")), (Phase::Preparing, "False/Mended".into()));
+    let Task::Prepare(task) = &world.started.last().unwrap().2 else { panic!("no prepare") };
+    assert_eq!(task.data.interactions.columns.item, "movie");
+}
+
+#[test]
+fn one_value_of_the_retry_annotation_is_one_retry() {
+    let mut world = World::new(&["a"], |_| {});
+    world.settle();
+    for (value, attempts) in [("once", 2), ("once", 2), ("twice", 3)] {
+        if world.phase() != Phase::Failed {
+            world.end(&TaskKey::of_job(TaskKind::Prepare), ExitCode::BadData, |_| {});
+            world.settle();
+        }
+        world.edit(|job| job["metadata"]["annotations"] = json!({"teasel.dev/retry": value}));
+        world.settle();
+        assert_eq!(world.started.len(), attempts, "{value}");
+    }
+}
+
+#[test]
+fn a_gate_that_is_not_met_can_be_lowered() {
+    let mut world =
+        World::new(&["a"], |job| job["spec"]["gates"] = json!([{"metric": "ndcg@100", "minimum": 0.9}]));
+    world.settle();
+    world.succeed(TaskKind::Prepare);
+    world.succeed(TaskKind::Train);
+    world.end(&TaskKey::of_job(TaskKind::Evaluate), ExitCode::Done, |outcome| outcome.reason = GATE_NOT_MET.into());
+    world.settle();
+    assert_eq!((world.phase(), world.reason_of("Failed")), (Phase::Failed, "True/GateNotMet".into()));
+    world.edit(|job| job["spec"]["gates"] = json!([{"metric": "ndcg@100", "minimum": 0.1}]));
+    world.settle();
+    let (key, number, _) = world.started.last().unwrap();
+    assert_eq!((key.kind, *number), (TaskKind::Evaluate, 3));
+}
+
+#[test]
+fn a_frozen_field_that_was_changed_all_the_same_is_not_heeded_and_named() {
+    let mut world = World::new(&["a"], |_| {});
+    world.settle();
+    world.edit(|job| job["spec"]["data"]["interactions"]["columns"]["item"] = json!("movie"));
+    world.settle();
+    assert_eq!(world.reason_of("Validated"), "False/FrozenFieldChanged");
+    world.end(&TaskKey::of_job(TaskKind::Prepare), ExitCode::Bug, |_| {});
+    world.settle();
+    let Task::Prepare(task) = &world.started.last().unwrap().2 else { panic!("no prepare") };
+    assert_eq!(task.data.interactions.columns.item, "i");
+}
+
+#[test]
+fn a_spec_that_is_wrong_fails_with_the_field_and_an_edit_mends_it() {
+    let mut world = World::new(&["a"], |job| job["spec"]["storage"]["uri"] = json!("nowhere://x"));
+    world.settle();
+    assert_eq!((world.phase(), world.reason_of("Failed")), (Phase::Failed, "True/InvalidSpec".into()));
+    let status = world.status();
+    assert!(status.conditions[0].message.contains("spec.storage.uri"), "{:?}", status.conditions);
+    world.edit(|job| job["spec"]["storage"]["uri"] = json!("s3://teasel/films"));
+    world.settle();
+    assert_eq!(world.phase(), Phase::Preparing);
+}

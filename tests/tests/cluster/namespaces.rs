@@ -1,0 +1,62 @@
+//! An operator that may act in some namespaces only.
+
+use std::time::Duration;
+
+use anyhow::ensure;
+use serde_json::{Value, json};
+use teasel_tests::cluster::{Namespace, OPERATOR_NAMESPACE, alone_with_real_nodes, wait_for};
+
+const SOON: Duration = Duration::from_secs(60);
+
+fn apply(namespace: &Namespace<'_>) {
+    let spec = json!({
+        "suspend": true,
+        "storage": {"uri": "s3://films/teasel"},
+        "data": {
+            "interactions": {
+                "location": {"uri": "s3://films/interactions.csv"}, "columns": {"user": "user_id", "item": "item_id"},
+            },
+        },
+        "scoring": {"tenants": [{"name": "city", "output": {"uri": "s3://films/lists"}}]},
+    });
+    let job = json!({
+        "apiVersion": "teasel.dev/v1alpha1", "kind": "RecommenderJob", "metadata": {"name": "films"}, "spec": spec,
+    });
+    namespace.apply(&job.to_string()).unwrap();
+}
+
+fn phase(namespace: &Namespace<'_>) -> anyhow::Result<Value> {
+    Ok(namespace.json(&["get", "recjob", "films"])?["status"]["phase"].clone())
+}
+
+fn wait_until_suspended(namespace: &Namespace<'_>) {
+    wait_for("the operator to act", SOON, || {
+        let phase = phase(namespace)?;
+        ensure!(phase == "Suspended", "{phase}");
+        Ok(Some(()))
+    })
+    .unwrap();
+}
+
+#[test]
+fn with_namespaces_named_it_acts_there_without_any_right_elsewhere() {
+    let Some(cluster) = alone_with_real_nodes() else { return };
+    let (inside, outside) = (cluster.namespace().unwrap(), cluster.namespace().unwrap());
+    cluster.install_operator_for(&[inside.name()]).unwrap();
+    apply(&outside);
+    apply(&inside);
+    wait_until_suspended(&inside);
+    assert_eq!(phase(&outside).unwrap(), Value::Null);
+    let account = format!("--as=system:serviceaccount:{OPERATOR_NAMESPACE}:teasel");
+    let may = |namespace: &Namespace<'_>| {
+        let answer = namespace.kubectl(&["auth", "can-i", "create", "jobs", &account]);
+        answer.map_or_else(|error| error.to_string(), |answer| answer)
+    };
+    assert!(may(&inside).starts_with("yes"), "{}", may(&inside));
+    assert!(may(&outside).contains("no"), "{}", may(&outside));
+
+    // Installed for all again, it acts there too.
+    cluster.install_operator().unwrap();
+    wait_until_suspended(&outside);
+    assert!(may(&outside).starts_with("yes"), "{}", may(&outside));
+}

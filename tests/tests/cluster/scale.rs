@@ -1,0 +1,102 @@
+//! What the operator costs with many jobs, and with many tenants. Benchmarks: `make test` leaves them out.
+//!
+//! Pods run on fake nodes and end at once with the outcome that their template carries, so nothing but the operator,
+//! the API server and the Job controller works.
+
+use std::time::{Duration, Instant};
+
+use anyhow::ensure;
+use serde_json::{Value, json};
+use teasel_tests::cluster::{Cluster, Namespace, Nodes, Options, OutsideOperator, wait_for};
+
+/// A pod template whose pods end well at once.
+fn ends_well(task: &str) -> Value {
+    let outcome = json!({
+        "task": task, "attempt": 1, "exitCode": "Done", "reason": "Succeeded", "message": "done",
+        "dataset": "0123456789abcdef", "scoreHash": "0123456789abcdef", "published": true, "users": 1000,
+    });
+    json!({"metadata": {"annotations": {"teasel.test/exit": "0", "teasel.test/message": outcome.to_string()}}})
+}
+
+fn job(name: &str, tenants: usize) -> Value {
+    let tenant =
+        |number| json!({"name": format!("tenant-{number}"), "output": {"uri": format!("s3://lists/{number}")}});
+    let spec = json!({
+        "storage": {"uri": "s3://films/teasel"},
+        "data": {
+            "interactions": {
+                "location": {"uri": "s3://films/interactions.csv"}, "columns": {"user": "user_id", "item": "item_id"},
+            },
+            "template": ends_well("prepare"),
+        },
+        "training": {"workers": 2, "template": ends_well("train")},
+        "scoring": {
+            "template": ends_well("score"), "tenants": (0..tenants).map(tenant).collect::<Vec<_>>(),
+        },
+    });
+    json!({"apiVersion": "teasel.dev/v1alpha1", "kind": "RecommenderJob", "metadata": {"name": name}, "spec": spec})
+}
+
+struct Bench {
+    cluster: Cluster,
+    operator: OutsideOperator,
+}
+
+impl Bench {
+    fn start() -> Self {
+        let cluster = Cluster::start(&Options::with(Nodes::Fake(20))).unwrap();
+        let resources = json!({"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"memory": "16Mi"}});
+        let operator = cluster
+            .run_operator(&json!({"worker": {"resources": {
+                "prepare": resources, "train": resources, "score": resources, "other": resources,
+            }}}))
+            .unwrap();
+        Bench { cluster, operator }
+    }
+
+    /// Applies jobs, waits for all to succeed, and prints what that took.
+    fn run(&self, what: &str, jobs: &[Value]) {
+        let namespace = self.cluster.namespace().unwrap();
+        let list = json!({"apiVersion": "v1", "kind": "List", "items": jobs});
+        let (before, _) = self.operator.cost().unwrap();
+        let started = Instant::now();
+        namespace.apply(&list.to_string()).unwrap();
+        wait_for("every job to succeed", Duration::from_secs(1800), || {
+            let ended = succeeded(&namespace)?;
+            ensure!(ended == jobs.len(), "{ended} of {}", jobs.len());
+            Ok(Some(()))
+        })
+        .unwrap();
+        let elapsed = started.elapsed().as_secs_f64();
+        let (after, peak) = self.operator.cost().unwrap();
+        let (cpu, peak) = ((after - before).as_secs_f64(), peak / 1024 / 1024);
+        println!("{what}: {elapsed:.0} s, the operator {cpu:.1} s of processor time, peak {peak} MiB");
+        let idle = Instant::now();
+        std::thread::sleep(Duration::from_secs(30));
+        let (later, _) = self.operator.cost().unwrap();
+        let share = (later - after).as_secs_f64() / idle.elapsed().as_secs_f64();
+        println!("{what}, when all is done: {:.1} % of a core", share * 100.0);
+    }
+}
+
+fn succeeded(namespace: &Namespace<'_>) -> anyhow::Result<usize> {
+    std::thread::sleep(Duration::from_secs(1));
+    let phases = namespace.kubectl(&["get", "recommenderjobs", "--output=jsonpath={.items[*].status.phase}"])?;
+    ensure!(!phases.contains("Failed"), "a job failed: {phases}");
+    Ok(phases.split_whitespace().filter(|phase| *phase == "Succeeded").count())
+}
+
+#[test]
+#[ignore = "a benchmark"]
+fn three_hundred_jobs() {
+    let jobs: Vec<Value> = (0..300).map(|number| job(&format!("job-{number}"), 2)).collect();
+    Bench::start().run("300 jobs with 2 tenants each", &jobs);
+}
+
+#[test]
+#[ignore = "a benchmark"]
+fn five_hundred_tenants() {
+    let mut job = job("films", 500);
+    job["spec"]["scoring"]["rollout"] = json!({"maxConcurrentTenants": 50});
+    Bench::start().run("a job with 500 tenants, 50 at once", &[job]);
+}
