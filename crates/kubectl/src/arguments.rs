@@ -8,6 +8,9 @@ use teasel_api::task::TaskKind;
 
 use crate::reference::Reference;
 
+/// Heading of the options that say where.
+const CLUSTER: &str = "Cluster";
+
 /// Watches, mends and publishes recommender jobs in a cluster.
 #[derive(Debug, Parser)]
 #[command(
@@ -40,13 +43,13 @@ pub(crate) struct Arguments {
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct ConnectionArguments {
     /// Namespace; the context's by default
-    #[arg(short, long, global = true, value_name = "NAMESPACE")]
+    #[arg(short, long, global = true, value_name = "NAMESPACE", help_heading = CLUSTER)]
     pub(crate) namespace: Option<String>,
     /// Context of the kubeconfig file; its current one by default
-    #[arg(long, global = true, value_name = "NAME")]
+    #[arg(long, global = true, value_name = "NAME", help_heading = CLUSTER)]
     pub(crate) context: Option<String>,
     /// Kubeconfig file; $KUBECONFIG or ~/.kube/config by default
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", help_heading = CLUSTER)]
     pub(crate) kubeconfig: Option<PathBuf>,
 }
 

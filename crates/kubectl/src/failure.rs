@@ -71,10 +71,9 @@ impl From<kube::Error> for Failure {
                 ExitCode::BadConfiguration,
                 format!("the cluster's Teasel is of another release than this plugin: {}", causes(&error)),
             ),
-            kube::Error::Service(_) | kube::Error::HyperError(_) | kube::Error::ReadEvents(_) => Failure::new(
-                ExitCode::StorageUnavailable,
-                format!("the cluster can't be reached: {}", causes(&error)),
-            ),
+            kube::Error::Service(error) => unreachable(error.as_ref()),
+            kube::Error::HyperError(error) => unreachable(error),
+            kube::Error::ReadEvents(error) => unreachable(error),
             kube::Error::BuildRequest(_) | kube::Error::HttpError(_) => Failure::new(ExitCode::Bug, causes(&error)),
             _ => Failure::new(ExitCode::BadConfiguration, causes(&error)),
         }
@@ -91,6 +90,10 @@ impl From<watcher::Error> for Failure {
             other => Failure::new(ExitCode::StorageUnavailable, causes(&other)),
         }
     }
+}
+
+fn unreachable(error: &dyn Error) -> Failure {
+    Failure::new(ExitCode::StorageUnavailable, format!("the cluster can't be reached: {}", causes(error)))
 }
 
 /// What the API server answers, in its own words.

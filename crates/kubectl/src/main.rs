@@ -19,6 +19,8 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Parser;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 use arguments::{Arguments, Command};
 use cluster::Cluster;
@@ -34,10 +36,9 @@ fn main() -> anyhow::Result<ExitCode> {
             return Ok(if error.use_stderr() { ExitCode::from(usage) } else { ExitCode::SUCCESS });
         }
     };
-    tracing_subscriber::fmt()
-        .with_env_filter(tracing_subscriber::EnvFilter::from_env("TEASEL_LOG"))
-        .with_writer(std::io::stderr)
-        .init();
+    // What fails is said once, at the end.
+    let log = EnvFilter::builder().with_default_directive(LevelFilter::OFF.into()).with_env_var("TEASEL_LOG");
+    tracing_subscriber::fmt().with_env_filter(log.from_env_lossy()).with_writer(std::io::stderr).init();
     let runtime = tokio::runtime::Runtime::new().context("can't start the runtime")?;
     let ended = runtime.block_on(dispatch(&arguments));
     Ok(match ended {

@@ -1,5 +1,7 @@
 //! `kubectl teasel retrain`: starts a schedule's job now.
 
+use std::time::Duration;
+
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Event;
 use kube::api::ListParams;
@@ -14,6 +16,8 @@ use crate::target::{Serves, Target, find, typed};
 use crate::wait::until;
 
 const MINUTE: SignedDuration = SignedDuration::from_mins(1);
+/// How long an event that is on its way is waited for, look by look.
+const EVENT_PAUSES: [Duration; 3] = [Duration::ZERO, Duration::from_secs(1), Duration::from_secs(3)];
 
 /// Asks for a job, and waits until it is there.
 pub(crate) async fn run(cluster: &Cluster, arguments: &RetrainArguments) -> Result<(), Failure> {
@@ -75,12 +79,18 @@ fn hindrance(schedule: &ScheduledRecommenderJob) -> Option<String> {
     }
 }
 
-/// Why the operator has started nothing, in its words.
+/// Why the operator has started nothing, in its words. It tells events after it has written the status.
 async fn passed_over(cluster: &Cluster, target: &Target, asked: Timestamp) -> Result<Option<String>, Failure> {
     let fields = format!("involvedObject.uid={},reason=RetrainPassedOver", target.uid());
-    let events = cluster.core::<Event>().list(&ListParams::default().fields(&fields)).await?;
-    let mut messages = events.items.into_iter().filter_map(|event| event.message);
-    Ok(messages.find(|message| message.contains(&asked.to_string())))
+    for pause in EVENT_PAUSES {
+        tokio::time::sleep(pause).await;
+        let events = cluster.core::<Event>().list(&ListParams::default().fields(&fields)).await?;
+        let mut messages = events.items.into_iter().filter_map(|event| event.message);
+        if let Some(message) = messages.find(|message| message.contains(&asked.to_string())) {
+            return Ok(Some(message));
+        }
+    }
+    Ok(None)
 }
 
 #[cfg(test)]

@@ -30,9 +30,9 @@ pub(crate) async fn run(cluster: &Cluster, arguments: &RetryArguments) -> Result
 fn answer(object: &Value, request: &str) -> Option<String> {
     let text = |path: &str| object.pointer(path).and_then(Value::as_str);
     (text("/status/retry") == Some(request)).then(|| match text("/status/phase") {
-        Some(phase @ ("Succeeded" | "Failed")) => {
-            let reason = text("/status/reason").unwrap_or("no reason is given");
-            format!("nothing is left to try again: {phase} ({reason})")
+        Some("Succeeded") => "nothing had failed: it has succeeded".to_owned(),
+        Some("Failed") => {
+            format!("it has failed all the same: {}", text("/status/reason").unwrap_or("no reason is given"))
         }
         phase => format!("what had failed is tried again; it is {}", phase.unwrap_or("Pending")),
     })
@@ -49,9 +49,13 @@ mod tests {
     #[case::not_seen_yet(json!({"phase": "Failed"}), None)]
     #[case::a_former_request(json!({"phase": "Failed", "retry": "1"}), None)]
     #[case::it_goes_on(json!({"phase": "Training", "retry": "2"}), Some("what had failed is tried again; it is Training"))]
+    #[case::it_had_not_failed(
+        json!({"phase": "Succeeded", "retry": "2"}),
+        Some("nothing had failed: it has succeeded")
+    )]
     #[case::it_failed_at_once(
         json!({"phase": "Failed", "reason": "InvalidSpec", "retry": "2"}),
-        Some("nothing is left to try again: Failed (InvalidSpec)")
+        Some("it has failed all the same: InvalidSpec")
     )]
     fn a_retry_is_answered_by_its_own_value(#[case] status: Value, #[case] expected: Option<&str>) {
         assert_eq!(answer(&json!({"status": status}), "2").as_deref(), expected);

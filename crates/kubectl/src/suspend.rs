@@ -11,15 +11,15 @@ use crate::target::{Serves, Target, find};
 /// Stops a job, or a schedule's ticks.
 pub(crate) async fn suspend(cluster: &Cluster, name: &Reference) -> Result<(), Failure> {
     let target = find(cluster, name, Serves::Both).await?;
-    let said = if is_suspended(&target) {
-        "is suspended already"
-    } else if let Some(phase) = ended(&target) {
-        return Err(Failure::usage(format!("{} has ended ({phase}): nothing is left to suspend", target.shown())));
-    } else {
-        target.merge(json!({"spec": {"suspend": true}})).await?;
-        match target.kind {
-            Kind::Job => "makes a checkpoint and frees everything; `kubectl teasel resume` lets it go on",
-            Kind::Schedule => "starts no jobs by the clock any more; those that run go on",
+    let said = match (is_suspended(&target), ended(&target)) {
+        (true, _) => "is suspended already",
+        (false, true) => "has ended: nothing is left to suspend",
+        (false, false) => {
+            target.merge(json!({"spec": {"suspend": true}})).await?;
+            match target.kind {
+                Kind::Job => "makes a checkpoint and frees everything; `kubectl teasel resume` lets it go on",
+                Kind::Schedule => "starts no jobs by the clock any more; those that run go on",
+            }
         }
     };
     output::line(format!("{} {said}", target.shown()))
@@ -45,8 +45,8 @@ fn is_suspended(target: &Target) -> bool {
     target.object.data.pointer("/spec/suspend").and_then(Value::as_bool).unwrap_or_default()
 }
 
-/// The phase of a job that has ended.
-fn ended(target: &Target) -> Option<&str> {
-    let phase = target.object.data.pointer("/status/phase").and_then(Value::as_str)?;
-    (target.kind == Kind::Job && matches!(phase, "Succeeded" | "Failed")).then_some(phase)
+/// Whether it is a job that has ended.
+fn ended(target: &Target) -> bool {
+    let phase = target.object.data.pointer("/status/phase").and_then(Value::as_str);
+    target.kind == Kind::Job && matches!(phase, Some("Succeeded" | "Failed"))
 }
