@@ -29,14 +29,17 @@ pub(crate) async fn run(cluster: &Cluster, arguments: &RetrainArguments) -> Resu
     if !arguments.wait.wait {
         return output::line(format!("{shown}: job {job} is asked for"));
     }
-    if let Some(hindrance) = hindrance(&schedule) {
+    let hindrance = hindrance(&schedule);
+    if let Some(hindrance) = &hindrance {
         eprintln!("{hindrance}");
     }
     let served = until(&target, arguments.wait.timeout, |object| {
         let schedule: ScheduledRecommenderJob = typed(object).ok()?;
         is_served(schedule.status.as_ref(), asked).then_some(())
     });
-    served.await.map_err(|error| error.into_failure(&target, &format!("job {job}"), "the request stays"))?;
+    let left = hindrance
+        .map_or_else(|| "the request stays".to_owned(), |hindrance| format!("the request stays, and {hindrance}"));
+    served.await.map_err(|error| error.into_failure(&target, &format!("job {job}"), &left))?;
     if cluster.jobs().get_opt(&job).await?.is_some() {
         return output::line(format!("{shown}: job {job} has started; `kubectl teasel status {job}` watches it"));
     }
