@@ -6,6 +6,7 @@ mod jobs;
 mod life;
 mod nodes;
 mod place;
+mod plugin;
 mod resources;
 mod schedules;
 mod teardown;
