@@ -52,8 +52,9 @@ pub(super) async fn watch(target: &Target, mut subject: Subject) -> Result<(), F
                 Err(error) => Err(Failure::new(ExitCode::TryAgain, error.to_string())),
             },
         }
-        let stale = trouble.as_ref().map(|trouble| format!("\nthis is old: {trouble}")).unwrap_or_default();
-        view.set_message(format!("{}{stale}", subject.render(Timestamp::now(), width())));
+        // First, since a terminal that is too low shows no more than the first lines.
+        let stale = trouble.as_ref().map(|trouble| format!("this is old: {trouble}\n")).unwrap_or_default();
+        view.set_message(format!("{stale}{}", subject.render(Timestamp::now(), width())));
         view.tick();
         if subject.has_ended() {
             break Ok(());
