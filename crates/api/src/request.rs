@@ -1,6 +1,7 @@
 //! What people ask of jobs and schedules by annotations, and the names that tie objects together. `kubectl teasel`
 //! writes these annotations; the operator answers in the status.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// Annotation of a job that asks to try again what has failed for good. Any text; another one is another request.
@@ -24,6 +25,22 @@ pub const TENANT_LABEL: &str = "teasel.dev/tenant";
 pub const SCHEDULE_LABEL: &str = "teasel.dev/schedule";
 /// Name of a worker's container.
 pub const WORKER_CONTAINER: &str = "worker";
+
+/// Longest part of a job's name that its children's names carry.
+const NAME_PART: usize = 28;
+
+/// What the names of all that a job makes begin with: the job's name, cut, and 8 characters of its UID.
+pub fn children_base(job: &str, uid: &str) -> String {
+    let part: String = job.chars().take(NAME_PART).collect();
+    let uid: String = uid.chars().filter(|character| *character != '-').take(8).collect();
+    format!("{}-{uid}", part.trim_end_matches(['-', '.']))
+}
+
+/// Name of the job that a schedule makes for a tick: the schedule's, and the tick's minute since 1970, so that a tick
+/// has one name only.
+pub fn tick_job(schedule: &str, tick: Timestamp) -> String {
+    format!("{schedule}-{}", tick.as_second().div_euclid(60))
+}
 
 /// A request to move a tenant's pointer. Value of the annotation [`PUBLISH_REQUEST_ANNOTATION`]; the answer, with the
 /// same id, is `status.publishRequest`.

@@ -3,6 +3,7 @@
 use sha2::{Digest, Sha256};
 pub use teasel_api::request::{
     ATTEMPT_LABEL, JOB_LABEL, JOB_UID_LABEL, SCHEDULE_LABEL, TASK_LABEL, TENANT_LABEL, WORKER_CONTAINER,
+    children_base as base,
 };
 
 use crate::task_key::TaskKey;
@@ -17,16 +18,6 @@ pub const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
 pub const MANAGED_BY: &str = "teasel";
 /// Annotation of a job that a schedule made: its tick.
 pub const SCHEDULED_AT_ANNOTATION: &str = "teasel.dev/scheduled-at";
-
-/// Longest part of a job's name that its children's names carry.
-const NAME_PART: usize = 28;
-
-/// What all children's names begin with: the job's name, cut, and 8 characters of its UID.
-pub fn base(name: &str, uid: &str) -> String {
-    let part: String = name.chars().take(NAME_PART).collect();
-    let uid: String = uid.chars().filter(|character| *character != '-').take(8).collect();
-    format!("{}-{uid}", part.trim_end_matches(['-', '.']))
-}
 
 /// Name of an attempt's objects.
 pub fn attempt(name: &str, uid: &str, key: &TaskKey, number: u32) -> String {

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::Cluster;
 use super::command::{good, root, script};
+use crate::project::{Ended, program};
 
 impl Cluster {
     /// Runs kubectl, and returns what it prints.
@@ -64,12 +65,35 @@ impl Cluster {
         Ok(())
     }
 
-    fn run(&self, program: &Path, arguments: &[&str], input: &str) -> Result<String> {
+    /// Runs `kubectl teasel` to its end, well or badly. kubectl finds the plugin by itself, as people's does.
+    ///
+    /// # Errors
+    /// Where kubectl can't start.
+    pub fn plugin(&self, arguments: &[&str]) -> Result<Ended> {
+        let plugin = program("kubectl-teasel");
+        let others = std::env::var_os("PATH").unwrap_or_default();
+        let folders = plugin.parent().map(Path::to_path_buf).into_iter().chain(std::env::split_paths(&others));
+        let mut command = self.command(&self.kubectl, &[&["teasel"], arguments].concat());
+        command.env("PATH", std::env::join_paths(folders)?).stdin(Stdio::null());
+        let output = command.output().context("kubectl can't start")?;
+        Ok(Ended {
+            status: output.status,
+            out: String::from_utf8_lossy(&output.stdout).into_owned(),
+            err: String::from_utf8_lossy(&output.stderr).into_owned(),
+        })
+    }
+
+    fn command(&self, program: &Path, arguments: &[&str]) -> Command {
         let mut command = Command::new(program);
         command.args(arguments).env("KUBECONFIG", &self.kubeconfig);
         for name in ["KUBECACHEDIR", "HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME"] {
             command.env(name, self.caches.path().join(name));
         }
+        command
+    }
+
+    fn run(&self, program: &Path, arguments: &[&str], input: &str) -> Result<String> {
+        let mut command = self.command(program, arguments);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().with_context(|| format!("{} can't start", program.display()))?;
         let mut stdin = child.stdin.take().context("the program has a standard input")?;

@@ -9,6 +9,7 @@ mod namespaces;
 mod nodes;
 mod phases;
 mod place;
+mod plugin;
 mod queue;
 mod resources;
 mod scale;

@@ -6,14 +6,10 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::Resource;
 use serde_json::Value;
+pub use teasel_api::request::tick_job as job_name;
 use teasel_api::spec::{RecommenderJob, ScheduledRecommenderJob};
 
 use crate::names::{SCHEDULE_LABEL, SCHEDULED_AT_ANNOTATION};
-
-/// Name of a tick's job: the schedule's, and the tick's minute since 1970, so that a tick has one name only.
-pub fn job_name(schedule: &str, tick: Timestamp) -> String {
-    format!("{schedule}-{}", tick.as_second().div_euclid(60))
-}
 
 /// The tick that a job's name carries.
 pub(super) fn tick_of_name(name: &str) -> Option<Timestamp> {
