@@ -4,7 +4,7 @@
 use jiff::{SignedDuration, Timestamp};
 use rstest::rstest;
 use serde_json::{Value, json};
-use teasel_api::outcome::{ExitCode, GATE_NOT_MET, Outcome};
+use teasel_api::outcome::{ExitCode, GATE_NOT_MET, NO_CUDA, NO_GPU, Outcome};
 use teasel_api::spec::{Phase, RecommenderJob, RecommenderJobStatus, TenantPhase};
 use teasel_api::task::{Task, TaskKind};
 
@@ -298,6 +298,25 @@ fn a_permanent_failure_fails_at_once_and_any_other_when_the_policy_says(
     let status = world.status();
     let failed = status.conditions.iter().find(|condition| condition.kind == "Failed").unwrap();
     assert_eq!(failed.message, "said so");
+}
+
+#[rstest]
+#[case(NO_CUDA)]
+#[case(NO_GPU)]
+fn a_job_without_its_gpus_says_so_in_its_conditions(#[case] reason: &str) {
+    let mut world = World::new(&["a"], |job| job["spec"]["training"]["device"] = json!("Cuda"));
+    world.settle();
+    world.succeed(TaskKind::Prepare);
+    world.end(&TaskKey::of_job(TaskKind::Train), ExitCode::BadConfiguration, |outcome| {
+        outcome.reason = reason.into();
+        outcome.message = "use a worker image with CUDA".into();
+    });
+    world.settle();
+    assert_eq!(world.reason_of("Trained"), format!("False/{reason}"));
+    assert_eq!((world.phase(), world.reason_of("Failed")), (Phase::Failed, format!("True/{reason}")));
+    let status = world.status();
+    let trained = status.conditions.iter().find(|condition| condition.kind == "Trained").unwrap();
+    assert_eq!(trained.message, "use a worker image with CUDA");
 }
 
 #[test]
