@@ -151,7 +151,7 @@ fn bad_jobs_and_bad_data_are_told_with_field_file_and_row() {
     project.job("bad", |spec| {
         spec["model"]["facetz"] = json!(3);
         spec["training"]["workers"] = json!(0);
-        spec["training"]["device"] = json!("Cuda");
+        spec["training"]["device"] = json!("cuda");
     });
     let validated = project.teasel(&["validate", "bad.yaml"]);
     assert_eq!(validated.code(), 78);

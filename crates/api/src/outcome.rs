@@ -116,6 +116,12 @@ pub const GATE_NOT_MET: &str = "GateNotMet";
 /// Reason of a worker one of whose processes was killed for want of memory.
 pub const OUT_OF_MEMORY: &str = "OutOfMemory";
 
+/// Reason of training on GPUs by an image that has no CUDA.
+pub const NO_CUDA: &str = "NoCuda";
+
+/// Reason of training on GPUs where there are none, or too few.
+pub const NO_GPU: &str = "NoGpu";
+
 /// Longest termination message that Kubernetes keeps, in bytes.
 pub const MAXIMUM_MESSAGE_BYTES: usize = 4096;
 

@@ -38,7 +38,8 @@ fn violations(yaml: &str, from: &str, to: &str) -> Vec<String> {
 #[case::duration("training: {}", "training: {checkpoint: {interval: 5 minutes}}", &["line 12: spec.training.checkpoint.interval: must be hours, minutes and seconds, such as 5m, 90s or 1h30m, not \"5 minutes\""])]
 #[case::zero_duration("training: {}", "training: {schedulingTimeout: 0s}", &["line 12: spec.training.schedulingTimeout: must be at least 1s"])]
 #[case::metric("training: {}", "training: {earlyStopping: {metric: NDCG}}", &["line 12: spec.training.earlyStopping.metric: must be ndcg@K or recall@K, not \"NDCG\" (for example ndcg@100)"])]
-#[case::cuda("training: {}", "training: {device: Cuda}", &["line 12: spec.training.device: Cuda is not supported yet (leave it out, or set it to Cpu)"])]
+#[case::cuda("training: {}", "training: {device: Cuda, workers: 2, processesPerWorker: 8}", &[])]
+#[case::device("training: {}", "training: {device: cuda}", &["line 12: spec.training.device: must be one of Cpu, Cuda, not \"cuda\" (did you mean Cuda?)"])]
 #[case::content("model: {}", "model: {content: {}}", &["line 11: spec.model.content: content encoders are not supported yet (leave it out)"])]
 #[case::hybrid("model: {}", "model: {hybrid: {type: Auto}}", &["line 11: spec.model.hybrid: hybrids are not supported yet (leave it out)"])]
 #[case::condition("model: {}", "model: {conditions: {independence: 0.5, consistency: 0}}", &["line 11: spec.model.conditions.independence: trained conditions are not supported yet (leave it out)"])]
@@ -76,10 +77,10 @@ fn violations(yaml: &str, from: &str, to: &str) -> Vec<String> {
 #[case::no_metadata("metadata:\n  name: films", "", &["line 1: metadata: is required"])]
 #[case::version("v1alpha1", "v1", &["line 1: apiVersion: must be teasel.dev/v1alpha1, not \"teasel.dev/v1\""])]
 #[case::kind("RecommenderJob", "RecomenderJob", &["line 2: kind: must be RecommenderJob or ScheduledRecommenderJob, not \"RecomenderJob\" (did you mean RecommenderJob?)"])]
-#[case::form_and_meaning_at_once("training: {}", "training: {worker: 2, device: Cuda, epochs: 0}", &[
+#[case::form_and_meaning_at_once("training: {}", "training: {worker: 2, schedulingTimeout: 0s, epochs: 0}", &[
     "line 12: spec.training.worker: is no known field (did you mean workers?)",
     "line 12: spec.training.epochs: must be at least 1 and at most 4294967295, not 0",
-    "line 12: spec.training.device: Cuda is not supported yet (leave it out, or set it to Cpu)",
+    "line 12: spec.training.schedulingTimeout: must be at least 1s",
 ])]
 fn a_bad_job_is_refused_with_every_reason(#[case] from: &str, #[case] to: &str, #[case] expected: &[&str]) {
     assert_eq!(violations(MINIMAL, from, to), expected);

@@ -1,5 +1,3 @@
-#include <dlfcn.h>
-
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 
@@ -25,18 +23,6 @@ int teasel_group_gloo(teasel_store* store, int rank, int world, const char* host
                       std::optional<c10::intrusive_ptr<c10d::Backend>>(backend));
     group->setGroupName(name);
     *out = new teasel_group{group};
-  });
-}
-
-int teasel_group_nccl(teasel_store* store, int rank, int world, const char* plugin, int64_t timeout, const char* name,
-                      teasel_group** out) {
-  return guard([&] {
-    void* library = dlopen(plugin, RTLD_NOW | RTLD_GLOBAL);
-    TORCH_CHECK(library, dlerror());
-    using Create = int (*)(teasel_store*, int, int, int64_t, const char*, teasel_group**);
-    auto create = reinterpret_cast<Create>(dlsym(library, "teasel_group_nccl_create"));
-    TORCH_CHECK(create, dlerror());
-    TORCH_CHECK(create(store, rank, world, timeout, name, out) == TEASEL_OK, teasel_last_error());
   });
 }
 
@@ -74,10 +60,6 @@ int teasel_group_abort(teasel_group* group) {
 
 void teasel_group_free(teasel_group* group) {
   guard([&] { delete group; });
-}
-
-int teasel_load_library(const char* path) {
-  return guard([&] { TORCH_CHECK(dlopen(path, RTLD_NOW | RTLD_GLOBAL), dlerror()); });
 }
 
 }  // extern "C"

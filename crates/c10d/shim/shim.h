@@ -40,8 +40,8 @@ void teasel_store_free(teasel_store* store);
 
 int teasel_group_gloo(teasel_store* store, int rank, int world, const char* host, int64_t timeout, const char* name,
                       teasel_group** out);
-int teasel_group_nccl(teasel_store* store, int rank, int world, const char* plugin, int64_t timeout, const char* name,
-                      teasel_group** out);
+// Adds NCCL, from the library at `plugin`, for tensors on CUDA device `device`.
+int teasel_group_add_nccl(teasel_group* group, const char* plugin, int device, int64_t timeout);
 // operation: 0 sum, 3 minimum, 4 maximum.
 int teasel_group_all_reduce(teasel_group* group, teasel_tensor* tensors, size_t count, int operation);
 int teasel_group_broadcast(teasel_group* group, teasel_tensor* tensors, size_t count, int root);
@@ -60,7 +60,10 @@ int teasel_zero_gradients(teasel_tensor* parameters, size_t count);
 int teasel_fused_adam(teasel_tensor* parameters, teasel_tensor* averages, teasel_tensor* squares, teasel_tensor* steps,
                       size_t count, double learning_rate, double beta1, double beta2, double epsilon);
 
+// For all to see: what is loaded later finds its symbols.
 int teasel_load_library(const char* path);
+// libtorch keeps the first answer, so libtorch_cuda.so is loaded before.
+int teasel_cuda_devices(int* out);
 
 #ifdef __cplusplus
 }

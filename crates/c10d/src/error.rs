@@ -14,9 +14,22 @@ pub enum Error {
     /// The rendezvous store can't be reached or used.
     #[error("rendezvous store: {0}")]
     Store(String),
-    /// The backend can't be had: no GPU, no plugin, a bad address.
+    /// The backend can't be had: a bad address.
     #[error("backend: {0}")]
     Backend(String),
+    /// This machine's software is without CUDA: no libtorch for it, or no NCCL plugin. The loader's words.
+    #[error("there is no CUDA here: {0}")]
+    NoCuda(String),
+    /// There is CUDA, and no GPU for this process.
+    #[error("{}", match .visible {
+        0 => "no CUDA device is visible".to_owned(),
+        1 => "only 1 CUDA device is visible".to_owned(),
+        more => format!("only {more} CUDA devices are visible"),
+    })]
+    NoGpu {
+        /// How many devices there are.
+        visible: u32,
+    },
     /// Anything else: wrong shapes, wrong use.
     #[error("{0}")]
     Other(String),

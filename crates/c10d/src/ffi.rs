@@ -40,15 +40,8 @@ unsafe extern "C" {
         name: *const c_char,
         out: *mut Handle,
     ) -> c_int;
-    pub(crate) fn teasel_group_nccl(
-        store: Handle,
-        rank: c_int,
-        world: c_int,
-        plugin: *const c_char,
-        timeout: i64,
-        name: *const c_char,
-        out: *mut Handle,
-    ) -> c_int;
+    pub(crate) fn teasel_group_add_nccl(group: Handle, plugin: *const c_char, device: c_int, timeout: i64)
+    -> c_int;
     pub(crate) fn teasel_group_all_reduce(
         group: Handle,
         tensors: *mut Handle,
@@ -87,6 +80,7 @@ unsafe extern "C" {
     ) -> c_int;
 
     pub(crate) fn teasel_load_library(path: *const c_char) -> c_int;
+    pub(crate) fn teasel_cuda_devices(out: *mut c_int) -> c_int;
 }
 
 /// An object of the shim, never null.

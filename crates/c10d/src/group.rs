@@ -1,13 +1,14 @@
 //! Process groups and their collectives.
 
-use std::path::Path;
 use std::ptr::null_mut;
 use std::time::Duration;
 
 use tch::Tensor;
 
+use crate::cuda::{CudaDevice, load_library};
 use crate::error::{Error, Subject, check};
 use crate::ffi::{self, Owned, handles};
+use crate::plugin;
 use crate::store::{Store, milliseconds, owned, text};
 
 /// How values of several ranks become one.
@@ -30,6 +31,7 @@ pub struct ProcessGroup {
     handle: Owned,
     rank: u32,
     world: u32,
+    has_nccl: bool,
 }
 
 impl ProcessGroup {
@@ -63,38 +65,29 @@ impl ProcessGroup {
             )
         };
         check(status, Subject::Group)?;
-        Ok(ProcessGroup { handle: owned(handle)?, rank, world })
+        Ok(ProcessGroup { handle: owned(handle)?, rank, world, has_nccl: false })
     }
 
-    /// Forms an NCCL group on GPUs, one per rank, by the plugin at `plugin`.
+    /// Adds NCCL for tensors on `device`; those on CPUs still go through gloo. Every rank does it, each on a device of
+    /// its own, which becomes the calling thread's.
+    ///
+    /// NCCL's watchdog ends the process where a collective takes longer than `timeout`. Gloo returns an error instead,
+    /// so let its timeout be the shorter one, and call a collective on CPU tensors now and then.
     ///
     /// # Errors
-    /// [`Error::Other`] where the plugin or the libraries that it needs aren't there, [`Error::Backend`] where there is
-    /// no GPU.
-    pub fn nccl(
-        store: &Store,
-        rank: u32,
-        world: u32,
-        plugin: &Path,
-        timeout: Duration,
-        name: &str,
-    ) -> Result<Self, Error> {
-        let (plugin, name) = (text(&plugin.to_string_lossy())?, text(name)?);
-        let mut handle = null_mut();
-        // SAFETY: store and strings outlive the call; the plugin's entry point has the shim's own signature.
+    /// [`Error::NoCuda`] where the plugin isn't there or doesn't fit what is loaded, [`Error::Other`] where the device can't be used.
+    pub fn with_nccl(mut self, device: CudaDevice, timeout: Duration) -> Result<Self, Error> {
+        let plugin = plugin::path()?;
+        load_library(&plugin)?;
+        let plugin = text(&plugin.to_string_lossy())?;
+        // SAFETY: the group is valid as long as `self` lives and the path outlives the call; the library at it is this
+        // build's plugin, whose entry point has the signature that the shim expects.
         let status = unsafe {
-            ffi::teasel_group_nccl(
-                store.0.handle(),
-                rank as i32,
-                world as i32,
-                plugin.as_ptr(),
-                milliseconds(timeout),
-                name.as_ptr(),
-                &mut handle,
-            )
+            ffi::teasel_group_add_nccl(self.handle(), plugin.as_ptr(), device.index() as i32, milliseconds(timeout))
         };
         check(status, Subject::Group)?;
-        Ok(ProcessGroup { handle: owned(handle)?, rank, world })
+        self.has_nccl = true;
+        Ok(self)
     }
 
     /// This process's rank.
@@ -147,19 +140,13 @@ impl ProcessGroup {
 
 impl Drop for ProcessGroup {
     fn drop(&mut self) {
+        if self.has_nccl {
+            // What waits on a GPU for a peer that is gone would keep this process from ending.
+            let _ = self.abort();
+        }
         // SAFETY: the handle is ours and isn't used again; a reducer holds its own reference.
         unsafe { ffi::teasel_group_free(self.handle()) }
     }
-}
-
-/// Loads a library into this process, for all to see: `libtorch_cuda.so`, before any question about GPUs.
-///
-/// # Errors
-/// [`Error::Other`] with the loader's words where it can't be loaded.
-pub fn load_library(path: &Path) -> Result<(), Error> {
-    let path = text(&path.to_string_lossy())?;
-    // SAFETY: the path outlives the call. Loading runs the library's initialisers, which is the caller's purpose.
-    check(unsafe { ffi::teasel_load_library(path.as_ptr()) }, Subject::Group)
 }
 
 #[cfg(test)]
@@ -174,15 +161,6 @@ mod tests {
         let store = Store::host("127.0.0.1", 0, TIMEOUT).unwrap();
         let group = ProcessGroup::gloo(&store, 0, 2, "127.0.0.1", TIMEOUT, "alone");
         assert!(matches!(group, Err(Error::Timeout(_))), "{group:?}");
-    }
-
-    #[test]
-    fn a_missing_plugin_is_a_clear_error() {
-        let store = Store::host("127.0.0.1", 0, TIMEOUT).unwrap();
-        let error =
-            ProcessGroup::nccl(&store, 0, 1, Path::new("/nonexistent/plugin.so"), TIMEOUT, "g").unwrap_err();
-        assert!(error.to_string().contains("/nonexistent/plugin.so"), "{error}");
-        assert!(load_library(Path::new("/nonexistent/libtorch_cuda.so")).is_err());
     }
 
     #[test]

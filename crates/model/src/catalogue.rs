@@ -1,6 +1,6 @@
 //! The item side of scoring: which items may be recommended, their scores, and the facet that each serves.
 
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
 use crate::batch::BatchInput;
 use crate::config::{Config, Likelihood};
@@ -9,6 +9,7 @@ use crate::error::{ModelError, Result};
 use crate::gaussian;
 use crate::multinomial;
 use crate::parameters::{Parameters, Role};
+use crate::place::Place;
 
 /// The items that may be recommended, as the decoder reads them.
 #[derive(Debug)]
@@ -37,8 +38,9 @@ impl Catalogue {
         log_routing: &Tensor,
         allowed: Option<&[i64]>,
     ) -> Result<Self> {
+        let place = Place::of(directions)?;
         let allowed = allowed.map(|allowed| ascending(allowed, config.items)).transpose()?;
-        let index = allowed.as_deref().map(Tensor::f_from_slice).transpose()?;
+        let index = allowed.as_deref().map(|allowed| place.indices(allowed)).transpose()?;
         let pick = |tensor: &Tensor, dimension: i64| match &index {
             Some(index) => tensor.f_index_select(dimension, index),
             None => tensor.f_detach_copy(),
@@ -101,7 +103,7 @@ impl Catalogue {
             temperature: config.temperature,
         };
         let weighted = decoder.weighted_scores(&decoder.scaled_latents()?, start, length, WEIGHTED, workspace)?;
-        let scores = workspace.buffer(SCORES, &[latents.size()[1], length], Kind::Float)?;
+        let scores = workspace.buffer(SCORES, &[latents.size()[1], length], Place::of(latents)?)?;
         let _ = weighted.f_sum_intlist_out(&scores, 0, false, None)?;
         Ok(scores)
     }

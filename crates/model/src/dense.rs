@@ -2,9 +2,10 @@
 //!
 //! Fresh output memory costs more in page faults than the product itself costs in arithmetic, hence [`Workspace`].
 
-use tch::{Device, Kind, Tensor};
+use tch::Tensor;
 
 use crate::error::Result;
+use crate::place::Place;
 
 /// Writes `left * right` into `out`.
 pub(crate) fn product_into(out: &Tensor, left: &Tensor, right: &Tensor) -> Result<()> {
@@ -26,17 +27,17 @@ pub(crate) struct Workspace {
 
 impl Workspace {
     /// A buffer of this shape with undefined contents. Two buffers in use at once need two slots.
-    pub(crate) fn buffer(&mut self, slot: usize, shape: &[i64], kind: Kind) -> Result<Tensor> {
+    pub(crate) fn buffer(&mut self, slot: usize, shape: &[i64], place: Place) -> Result<Tensor> {
         let length = shape.iter().product::<i64>();
         if self.buffers.len() <= slot {
             self.buffers.resize_with(slot + 1, || None);
         }
         let fits = self.buffers[slot].take().filter(|buffer| {
-            buffer.f_kind().is_ok_and(|existing| existing == kind) && buffer.numel() as i64 >= length
+            Place::of(buffer).is_ok_and(|existing| existing == place) && buffer.numel() as i64 >= length
         });
         let buffer = match fits {
             Some(buffer) => buffer,
-            None => Tensor::f_empty([length], (kind, Device::Cpu))?,
+            None => place.empty(&[length])?,
         };
         let view = buffer.f_narrow(0, 0, length)?.f_view_(shape)?;
         self.buffers[slot] = Some(buffer);
@@ -53,14 +54,16 @@ pub(crate) fn blocks(total: usize, size: usize) -> impl Iterator<Item = (i64, i6
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 mod tests {
+    use tch::Kind;
+
     use super::*;
 
     #[test]
     fn a_buffer_is_used_again_for_smaller_shapes_and_grows_for_larger() {
-        let mut workspace = Workspace::default();
-        let first = workspace.buffer(0, &[4, 5], Kind::Float).unwrap();
-        let smaller = workspace.buffer(0, &[3, 2], Kind::Float).unwrap();
-        let larger = workspace.buffer(0, &[40, 5], Kind::Float).unwrap();
+        let (mut workspace, place) = (Workspace::default(), Place::cpu(Kind::Float));
+        let first = workspace.buffer(0, &[4, 5], place).unwrap();
+        let smaller = workspace.buffer(0, &[3, 2], place).unwrap();
+        let larger = workspace.buffer(0, &[40, 5], place).unwrap();
         assert_eq!(first.data_ptr(), smaller.data_ptr());
         assert_eq!(larger.size(), [40, 5]);
     }

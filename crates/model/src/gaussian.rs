@@ -12,6 +12,7 @@ use tch::{Kind, Tensor};
 
 use crate::dense::{self, Workspace};
 use crate::error::Result;
+use crate::place::Place;
 use crate::targets::Targets;
 
 /// Bytes of one users x items buffer of a block; five are in use at once.
@@ -75,7 +76,7 @@ impl Decoder<'_> {
         workspace: &mut Workspace,
     ) -> Result<Gradients> {
         let _guard = tch::no_grad_guard();
-        let kind = self.shares.f_kind()?;
+        let place = Place::of(self.shares)?;
         let (users, items) = (self.latents.size()[0], self.shares.size()[0]);
         let flat = self.flat_latents()?;
         let mut negative_log_likelihood = 0.0;
@@ -86,25 +87,25 @@ impl Decoder<'_> {
             let shape = [users, length];
             let mean_rows = self.facet_rows(self.mean, start, length, MEAN_ROWS, workspace)?;
             let variance_rows = self.facet_rows(self.variance, start, length, VARIANCE_ROWS, workspace)?;
-            let mut residual = workspace.buffer(MEAN, &shape, kind)?;
+            let mut residual = workspace.buffer(MEAN, &shape, place)?;
             self.outputs_into(&mut residual, &flat, &mean_rows, self.mean, start)?;
-            let mut spread = workspace.buffer(SPREAD, &shape, kind)?;
+            let mut spread = workspace.buffer(SPREAD, &shape, place)?;
             self.outputs_into(&mut spread, &flat, &variance_rows, self.variance, start)?;
             let _ = spread.f_exp_()?;
 
             // residual = m - x; precision = 1 / v; scaled = (m - x) / v, the gradient by the mean.
             let (positions, weights) = targets.block(index)?;
             let _ = residual.f_view_([-1])?.f_index_add_(0, &positions, &weights.f_neg()?)?;
-            let mut precision = workspace.buffer(PRECISION, &shape, kind)?;
+            let mut precision = workspace.buffer(PRECISION, &shape, place)?;
             precision.f_copy_(&spread)?;
             let _ = precision.f_add_scalar_(self.variance_floor)?;
             let _ = precision.f_reciprocal_()?;
-            let mut scaled = workspace.buffer(SCALED, &shape, kind)?;
+            let mut scaled = workspace.buffer(SCALED, &shape, place)?;
             scaled.f_copy_(&residual)?;
             let _ = scaled.f_mul_(&precision)?;
 
             let squares = residual.f_mul_(&scaled)?.f_sum(Kind::Double)?.f_double_value(&[])?;
-            let mut surprise = workspace.buffer(SURPRISE, &shape, kind)?;
+            let mut surprise = workspace.buffer(SURPRISE, &shape, place)?;
             let _ = precision.f_log_out(&surprise)?;
             let logarithms = -surprise.f_sum(Kind::Double)?.f_double_value(&[])?;
             let constant = (users * length) as f64 * TAU.ln();
@@ -125,7 +126,7 @@ impl Decoder<'_> {
                 dense::add_product(&mut latents, outputs, rows)?;
                 gradients.bias.f_narrow(0, start, length)?.f_copy_(&outputs.f_sum_dim_intlist(0, false, None)?)?;
                 // `[length, facets, dimensions]`: by c_ik w_i, which both the shares and the weights see.
-                let by_rows = workspace.buffer(ROW_GRADIENTS, &rows.size(), kind)?;
+                let by_rows = workspace.buffer(ROW_GRADIENTS, &rows.size(), place)?;
                 dense::product_into(&by_rows, &outputs.f_transpose(0, 1)?, &flat)?;
                 let by_rows = by_rows.f_view_([length, self.facets(), -1])?;
                 let share = self.shares.f_narrow(0, start, length)?.f_unsqueeze(2)?;
@@ -156,7 +157,7 @@ impl Decoder<'_> {
         length: i64,
         workspace: &mut Workspace,
     ) -> Result<Tensor> {
-        let mut means = workspace.buffer(MEAN, &[flat.size()[0], length], self.shares.f_kind()?)?;
+        let mut means = workspace.buffer(MEAN, &[flat.size()[0], length], Place::of(self.shares)?)?;
         let rows = self.facet_rows(self.mean, start, length, MEAN_ROWS, workspace)?;
         self.outputs_into(&mut means, flat, &rows, self.mean, start)?;
         Ok(means)
@@ -173,7 +174,7 @@ impl Decoder<'_> {
     ) -> Result<Tensor> {
         let shares = self.shares.f_narrow(0, start, length)?.f_unsqueeze(2)?;
         let weight = layer.weight.f_narrow(0, start, length)?.f_unsqueeze(1)?;
-        let rows = workspace.buffer(slot, &[length, self.facets(), weight.size()[2]], self.shares.f_kind()?)?;
+        let rows = workspace.buffer(slot, &[length, self.facets(), weight.size()[2]], Place::of(self.shares)?)?;
         let _ = shares.f_mul_out(&rows, &weight)?;
         Ok(rows.f_flatten(1, 2)?)
     }
@@ -252,7 +253,7 @@ mod tests {
             variance: Layer { weight: &variance.detach(), bias: &variance_bias.detach() },
             variance_floor: FLOOR,
         };
-        let targets = Targets::new(&batch, 7, block, Kind::Double).unwrap();
+        let targets = Targets::new(&batch, 7, block, Place::cpu(Kind::Double)).unwrap();
         let actual = decoder.gradients(&targets, block, &mut Workspace::default()).unwrap();
         assert!((actual.negative_log_likelihood - expected.double_value(&[])).abs() < 1e-9);
         for (gradient, leaf) in [

@@ -18,6 +18,7 @@ mod multinomial;
 mod noise;
 mod parameters;
 mod philox;
+mod place;
 mod routing;
 mod scorer;
 mod targets;

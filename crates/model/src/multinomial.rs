@@ -10,6 +10,7 @@ use tch::{Kind, Tensor};
 
 use crate::dense::{self, Workspace};
 use crate::error::Result;
+use crate::place::Place;
 use crate::targets::Targets;
 
 /// Bytes of one block of weighted scores: a block stays near the processor between the passes over it.
@@ -59,16 +60,16 @@ impl Decoder<'_> {
     /// Negative log-likelihood of the targets, summed over users, and its gradients.
     pub(crate) fn gradients(&self, targets: &Targets, plan: Plan, workspace: &mut Workspace) -> Result<Gradients> {
         let _guard = tch::no_grad_guard();
-        let kind = self.items.f_kind()?;
+        let place = Place::of(self.items)?;
         let (items, users) = (self.items.size()[0], self.latents.size()[1]);
         let scaled = self.scaled_latents()?;
         let blocks = dense::blocks(items as usize, plan.block);
         let slot = |index: usize| if plan.keeps { FIRST_BLOCK + index } else { FIRST_BLOCK };
 
-        let mut normaliser = scaled.f_new_zeros([users, 1], (kind, scaled.device()))?;
+        let mut normaliser = place.zeros(&[users, 1])?;
         for (index, (start, length)) in blocks.clone().enumerate() {
             let weighted = self.weighted_scores(&scaled, start, length, slot(index), workspace)?;
-            let probability = workspace.buffer(PROBABILITY, &[users, length], kind)?;
+            let probability = workspace.buffer(PROBABILITY, &[users, length], place)?;
             let _ = weighted.f_sum_intlist_out(&probability, 0, false, None)?;
             let _ = normaliser.f_add_(&probability.f_sum_dim_intlist(1, true, None)?)?;
         }
@@ -81,11 +82,11 @@ impl Decoder<'_> {
         for (index, (start, length)) in blocks.enumerate() {
             let mut weighted = if plan.keeps {
                 let shape = [self.facets(), users, length];
-                workspace.buffer(slot(index), &shape, kind)?
+                workspace.buffer(slot(index), &shape, place)?
             } else {
                 self.weighted_scores(&scaled, start, length, slot(index), workspace)?
             };
-            let probability = workspace.buffer(PROBABILITY, &[users, length], kind)?;
+            let probability = workspace.buffer(PROBABILITY, &[users, length], place)?;
             let _ = weighted.f_sum_intlist_out(&probability, 0, false, None)?;
 
             let (positions, weights) = targets.block(index)?;
@@ -94,7 +95,7 @@ impl Decoder<'_> {
                 negative_log_likelihood.f_sub(&weights.f_mul(&chosen.f_log()?)?.f_sum(Kind::Double)?)?;
 
             // How much more of an item is expected than was seen, per unit of its unnormalised probability.
-            let mut surplus = workspace.buffer(SURPLUS, &[users, length], kind)?;
+            let mut surplus = workspace.buffer(SURPLUS, &[users, length], place)?;
             surplus.f_copy_(&expected.f_expand([users, length], false)?)?;
             let _ = surplus.f_view_([-1])?.f_index_add_(0, &positions, &weights.f_div(&chosen)?.f_neg()?)?;
 
@@ -132,7 +133,7 @@ impl Decoder<'_> {
         slot: usize,
         workspace: &mut Workspace,
     ) -> Result<Tensor> {
-        let flat = workspace.buffer(slot, &[scaled.size()[0], length], self.items.f_kind()?)?;
+        let flat = workspace.buffer(slot, &[scaled.size()[0], length], Place::of(self.items)?)?;
         dense::product_into(&flat, scaled, &self.items.f_narrow(0, start, length)?.f_transpose(0, 1)?)?;
         let mut weighted = flat.f_view_([self.facets(), -1, length])?;
         let shift = self.log_routing.f_narrow(1, start, length)?.f_add_scalar(-1.0 / self.temperature)?;
@@ -195,7 +196,7 @@ mod tests {
             log_routing: &log_routing.detach(),
             temperature: 0.2,
         };
-        let targets = Targets::new(&batch, 9, plan.block, Kind::Double).unwrap();
+        let targets = Targets::new(&batch, 9, plan.block, Place::cpu(Kind::Double)).unwrap();
         let actual = decoder.gradients(&targets, plan, &mut Workspace::default()).unwrap();
         assert!((actual.negative_log_likelihood - expected.double_value(&[])).abs() < 1e-10);
         for (gradient, leaf) in

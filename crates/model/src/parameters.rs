@@ -8,6 +8,7 @@ use tch::{Kind, Tensor};
 use crate::config::{Config, Likelihood};
 use crate::error::{ModelError, Result};
 use crate::noise;
+use crate::place::Place;
 
 /// Standard deviation of fresh biases.
 const BIAS_DEVIATION: f64 = 0.001;
@@ -47,7 +48,7 @@ pub(crate) struct Parameters {
 
 impl Parameters {
     /// Fresh values: a pure function of seed and shapes (Glorot and Bengio 2010 for the matrices).
-    pub(crate) fn fresh(config: &Config, kind: Kind) -> Result<Self> {
+    pub(crate) fn fresh(config: &Config, place: Place) -> Result<Self> {
         let mut named = Vec::new();
         for (role, name, shape) in layout(config) {
             let length = shape.iter().product::<i64>() as usize;
@@ -60,7 +61,7 @@ impl Parameters {
             if role == Role::VarianceBias {
                 let _ = values.f_add_scalar_(FRESH_LOG_VARIANCE)?;
             }
-            let leaf = values.f_view_(&shape[..])?.f_to_kind(kind)?.f_set_requires_grad(true)?;
+            let leaf = place.bring(&values.f_view_(&shape[..])?)?.f_set_requires_grad(true)?;
             named.push((name.to_owned(), leaf));
         }
         Ok(Self { named })
@@ -177,6 +178,8 @@ mod tests {
 
     use super::*;
 
+    const PLACE: Place = Place::cpu(Kind::Float);
+
     fn config(likelihood: Likelihood, seed: u64) -> Config {
         Config {
             items: 11,
@@ -200,8 +203,8 @@ mod tests {
     #[case(Likelihood::Multinomial, 6)]
     #[case(Likelihood::Gaussian { variance_floor: 0.01 }, 10)]
     fn stored_parameters_come_back(#[case] likelihood: Likelihood, #[case] count: usize) {
-        let stored = Parameters::fresh(&config(likelihood, 1), Kind::Float).unwrap();
-        let mut loaded = Parameters::fresh(&config(likelihood, 2), Kind::Float).unwrap();
+        let stored = Parameters::fresh(&config(likelihood, 1), PLACE).unwrap();
+        let mut loaded = Parameters::fresh(&config(likelihood, 2), PLACE).unwrap();
         assert_eq!(stored.named().len(), count);
         assert!(!equal(&stored, &loaded));
         let handle = loaded.named()[0].1.shallow_clone();
@@ -212,31 +215,31 @@ mod tests {
 
     #[test]
     fn fresh_parameters_are_a_function_of_the_seed() {
-        let fresh = |seed| Parameters::fresh(&config(Likelihood::Multinomial, seed), Kind::Float).unwrap();
+        let fresh = |seed| Parameters::fresh(&config(Likelihood::Multinomial, seed), PLACE).unwrap();
         assert!(equal(&fresh(5), &fresh(5)));
     }
 
     #[test]
     fn parameters_of_another_shape_are_refused_and_change_nothing() {
         let other = Config { items: 12, ..config(Likelihood::Multinomial, 1) };
-        let bytes = Parameters::fresh(&other, Kind::Float).unwrap().to_safetensors().unwrap();
-        let mut loaded = Parameters::fresh(&config(Likelihood::Multinomial, 2), Kind::Float).unwrap();
+        let bytes = Parameters::fresh(&other, PLACE).unwrap().to_safetensors().unwrap();
+        let mut loaded = Parameters::fresh(&config(Likelihood::Multinomial, 2), PLACE).unwrap();
         let message = loaded.load(&bytes).unwrap_err().to_string();
         assert!(message.contains("`item.directions` is F32 [12, 4]"), "{message}");
-        assert!(equal(&loaded, &Parameters::fresh(&config(Likelihood::Multinomial, 2), Kind::Float).unwrap()));
+        assert!(equal(&loaded, &Parameters::fresh(&config(Likelihood::Multinomial, 2), PLACE).unwrap()));
     }
 
     #[test]
     fn parameters_of_another_likelihood_are_refused() {
         let gaussian = config(Likelihood::Gaussian { variance_floor: 0.01 }, 1);
-        let bytes = Parameters::fresh(&gaussian, Kind::Float).unwrap().to_safetensors().unwrap();
-        let mut loaded = Parameters::fresh(&config(Likelihood::Multinomial, 2), Kind::Float).unwrap();
+        let bytes = Parameters::fresh(&gaussian, PLACE).unwrap().to_safetensors().unwrap();
+        let mut loaded = Parameters::fresh(&config(Likelihood::Multinomial, 2), PLACE).unwrap();
         assert!(loaded.load(&bytes).unwrap_err().to_string().contains("no parameter of this model"));
     }
 
     #[test]
     fn truncated_bytes_are_refused() {
-        let mut parameters = Parameters::fresh(&config(Likelihood::Multinomial, 1), Kind::Float).unwrap();
+        let mut parameters = Parameters::fresh(&config(Likelihood::Multinomial, 1), PLACE).unwrap();
         let bytes = parameters.to_safetensors().unwrap();
         for length in [0, 7, 50, bytes.len() - 1] {
             assert!(matches!(parameters.load(&bytes[..length]), Err(ModelError::Parameters(_))));

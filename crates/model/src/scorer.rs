@@ -1,7 +1,7 @@
 //! Recommendations: users' items to the best items of the catalogue, in memory that depends on neither's number beyond
 //! one batch and one block.
 
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
 use crate::batch::BatchInput;
 use crate::catalogue::Catalogue;
@@ -10,6 +10,7 @@ use crate::dense::{self, Workspace};
 use crate::encoder::{Encoder, History, Strategy};
 use crate::error::Result;
 use crate::parameters::{Parameters, Role};
+use crate::place::Place;
 use crate::routing::{log_routing, normalise};
 use crate::top_k::TopK;
 
@@ -32,6 +33,8 @@ pub struct Recommendation {
 #[derive(Debug)]
 pub struct Scorer {
     config: Config,
+    /// The parameters'.
+    place: Place,
     encoder: Encoder,
     catalogue: Catalogue,
     workspace: Workspace,
@@ -49,6 +52,7 @@ impl Scorer {
         let catalogue = Catalogue::new(config, parameters, &directions, &routing, allowed)?;
         Ok(Self {
             config: config.clone(),
+            place: Place::of(&directions)?,
             encoder: Encoder::frozen(parameters, &routing, Strategy::for_shape(config))?,
             catalogue,
             workspace: Workspace::default(),
@@ -70,7 +74,7 @@ impl Scorer {
             return Ok(Vec::new());
         }
         let _guard = tch::no_grad_guard();
-        let mean = self.encoder.encode(&History::complete(batch, Kind::Float)?)?.mean;
+        let mean = self.encoder.encode(&History::complete(batch, self.place)?)?.mean;
         let latents = match self.config.likelihood {
             Likelihood::Multinomial => normalise(&mean)?.f_transpose(0, 1)?.f_contiguous()?,
             Likelihood::Gaussian { .. } => mean.f_contiguous()?,
@@ -123,7 +127,7 @@ impl Scorer {
             .iter()
             .flat_map(|list| (0..longest).map(|place| list.get(place).map_or(0, |&(_, column)| i64::from(column))))
             .collect();
-        let columns = Tensor::f_from_slice(&columns)?;
+        let columns = self.place.indices(&columns)?;
         let facets = self.catalogue.serving_facets(&self.config, latents, &columns, longest as i64)?;
         let served = best.into_iter().zip(facets.chunks_exact(longest));
         Ok(served

@@ -1,9 +1,10 @@
 //! What the decoder is to explain: a batch's items, sorted by the decoder's blocks of items.
 
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
 use crate::batch::BatchInput;
 use crate::error::Result;
+use crate::place::Place;
 
 /// The entries of a batch, block of items by block of items.
 #[derive(Debug)]
@@ -17,7 +18,7 @@ pub(crate) struct Targets {
 
 impl Targets {
     /// Sorts a batch's entries by blocks of `block` items.
-    pub(crate) fn new(batch: &BatchInput<'_>, catalogue: usize, block: usize, kind: Kind) -> Result<Self> {
+    pub(crate) fn new(batch: &BatchInput<'_>, catalogue: usize, block: usize, place: Place) -> Result<Self> {
         let blocks = catalogue.div_ceil(block);
         let mut starts = vec![0_i64; blocks + 1];
         for &item in batch.items {
@@ -44,9 +45,9 @@ impl Targets {
         }
         Ok(Self {
             starts,
-            positions: Tensor::f_from_slice(&positions)?,
-            weights: Tensor::f_from_slice(&weights)?.f_to_kind(kind)?,
-            totals: Tensor::f_from_slice(&totals)?.f_to_kind(kind)?.f_unsqueeze(1)?,
+            positions: place.indices(&positions)?,
+            weights: place.numbers(&weights)?,
+            totals: place.numbers(&totals)?.f_unsqueeze(1)?,
         })
     }
 
@@ -60,12 +61,14 @@ impl Targets {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 mod tests {
+    use tch::Kind;
+
     use super::*;
 
     #[test]
     fn entries_lie_at_their_user_and_item_in_each_block() {
         let batch = BatchInput { offsets: &[0, 3, 5], items: &[0, 4, 6, 3, 5], weights: None, user_keys: &[1, 2] };
-        let targets = Targets::new(&batch, 7, 3, Kind::Float).unwrap();
+        let targets = Targets::new(&batch, 7, 3, Place::cpu(Kind::Float)).unwrap();
         let positions = |index| Vec::<i64>::try_from(targets.block(index).unwrap().0).unwrap();
         assert_eq!(positions(0), [0]);
         assert_eq!(positions(1), [1, 3, 5]);

@@ -4,7 +4,7 @@
 //! An item `i` belongs to facets by `c_i = softmax_k(cos(t_i, m_k) / temperature)`. Each facet's encoder sees the user's
 //! items weighted by `c_k` and says where the user stands in it; the decoder explains each item by its facets.
 
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use crate::batch::BatchInput;
 use crate::config::{Config, Likelihood};
@@ -15,6 +15,7 @@ use crate::gaussian;
 use crate::multinomial::{self, Plan};
 use crate::noise::Noise;
 use crate::parameters::{Parameters, Role};
+use crate::place::Place;
 use crate::routing::{log_routing, normalise};
 use crate::scorer::Scorer;
 use crate::targets::Targets;
@@ -25,7 +26,7 @@ pub struct FacetVae {
     config: Config,
     parameters: Parameters,
     noise: Noise,
-    kind: Kind,
+    place: Place,
     strategy: Strategy,
     /// How the decoder works on a batch; unset means by the batch's size.
     plan: Option<Plan>,
@@ -50,17 +51,26 @@ pub struct Loss {
 }
 
 impl FacetVae {
-    /// A model with fresh parameters: a pure function of the configuration.
+    /// A model with fresh parameters on CPUs: a pure function of the configuration.
     pub fn new(config: Config) -> Result<Self> {
-        Self::with_kind(config, Kind::Float)
+        Self::on(config, Device::Cpu)
     }
 
-    pub(crate) fn with_kind(config: Config, kind: Kind) -> Result<Self> {
+    /// The same parameters on `device`, which everything is then computed on. Batches, losses' values and stored
+    /// parameters stay in this process's memory.
+    ///
+    /// # Errors
+    /// [`ModelError::Torch`] where the device can't be used. A CUDA device needs libtorch's CUDA half loaded before.
+    pub fn on(config: Config, device: Device) -> Result<Self> {
+        Self::in_place(config, Place { kind: Kind::Float, device })
+    }
+
+    pub(crate) fn in_place(config: Config, place: Place) -> Result<Self> {
         config.validate()?;
         Ok(Self {
-            parameters: Parameters::fresh(&config, kind)?,
+            parameters: Parameters::fresh(&config, place)?,
             noise: Noise::new(config.seed),
-            kind,
+            place,
             strategy: Strategy::for_shape(&config),
             plan: None,
             workspace: Workspace::default(),
@@ -119,11 +129,11 @@ impl FacetVae {
             });
         }
 
-        let gumbel = self.noise.gumbel(step, self.config.facets, self.config.items)?.f_to_kind(self.kind)?;
+        let gumbel = self.place.bring(&self.noise.gumbel(step, self.config.facets, self.config.items)?)?;
         let directions = normalise(self.parameters.get(Role::Items)?)?;
         let routing =
             log_routing(&directions, self.parameters.get(Role::Facets)?, self.config.temperature, Some(&gumbel))?;
-        let history = History::with_dropout(batch, self.kind, &self.noise, self.config.dropout, step)?;
+        let history = History::with_dropout(batch, self.place, &self.noise, self.config.dropout, step)?;
         let encoded = Encoder::new(&self.parameters, &routing, self.strategy)?.encode(&history)?;
         let divergence = self.divergence(&encoded)?;
         let latents = self.sample(&encoded, batch, step)?;
@@ -144,7 +154,7 @@ impl FacetVae {
 
     /// 0, with a path to every parameter.
     fn zero(&self) -> Result<Tensor> {
-        let mut zero = Tensor::f_zeros([0_i64; 0], (self.kind, tch::Device::Cpu))?;
+        let mut zero = self.place.zeros(&[])?;
         for (_, parameter) in self.parameters.named() {
             // An empty slice: a sum over all could be infinite, and infinity times 0 is no number.
             zero = zero.f_add(&parameter.f_narrow(0, 0, 0)?.f_sum(None)?)?;
@@ -167,7 +177,7 @@ impl FacetVae {
     /// One draw of the latents per user, `[users, facets, dimensions]`.
     fn sample(&self, encoded: &Encoded, batch: &BatchInput<'_>, step: u64) -> Result<Tensor> {
         let (facets, dimensions) = (self.config.facets, self.config.dimensions);
-        let noise = self.noise.latent(step, batch.user_keys, facets * dimensions)?.f_to_kind(self.kind)?;
+        let noise = self.place.bring(&self.noise.latent(step, batch.user_keys, facets * dimensions)?)?;
         let noise = noise.f_reshape([-1, facets as i64, dimensions as i64])?;
         let deviation = encoded.log_variance.f_mul_scalar(0.5)?.f_exp()?;
         let (mean, spread) = match self.config.likelihood {
@@ -187,10 +197,10 @@ impl FacetVae {
         routing: &Tensor,
     ) -> Result<(Tensor, f64)> {
         let latents = normalise(latents)?.f_transpose(0, 1)?.f_contiguous()?;
-        let plan = self
-            .plan
-            .unwrap_or_else(|| Plan::for_shape(batch.users(), self.config.facets, self.config.items, self.kind));
-        let targets = Targets::new(batch, self.config.items, plan.block, self.kind)?;
+        let plan = self.plan.unwrap_or_else(|| {
+            Plan::for_shape(batch.users(), self.config.facets, self.config.items, self.place.kind)
+        });
+        let targets = Targets::new(batch, self.config.items, plan.block, self.place)?;
         let decoder = multinomial::Decoder {
             latents: &latents.f_detach()?,
             items: &directions.f_detach()?,
@@ -215,9 +225,9 @@ impl FacetVae {
     ) -> Result<(Tensor, f64)> {
         let block = match self.plan {
             Some(plan) => plan.block,
-            None => gaussian::block_for_shape(batch.users(), self.config.items, self.kind),
+            None => gaussian::block_for_shape(batch.users(), self.config.items, self.place.kind),
         };
-        let targets = Targets::new(batch, self.config.items, block, self.kind)?;
+        let targets = Targets::new(batch, self.config.items, block, self.place)?;
         let shares = routing.f_exp()?.f_transpose(0, 1)?.f_contiguous()?;
         let (mean, mean_bias) = (self.parameters.get(Role::Mean)?, self.parameters.get(Role::MeanBias)?);
         let (variance, variance_bias) =

@@ -1,6 +1,9 @@
 //! Names of what the operator makes. Pods' host names (`<name>-<index>`) stay within the 63 characters of a DNS label.
 
 use sha2::{Digest, Sha256};
+
+/// Resource of a GPU, and the key of the taint that keeps others off its node.
+pub const GPU_RESOURCE: &str = "nvidia.com/gpu";
 pub use teasel_api::request::{
     ATTEMPT_LABEL, JOB_LABEL, JOB_UID_LABEL, SCHEDULE_LABEL, TASK_LABEL, TENANT_LABEL, WORKER_CONTAINER,
     children_base as base,

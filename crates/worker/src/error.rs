@@ -1,6 +1,6 @@
 //! Why a task ended without doing what it was asked, sorted by how the worker ends.
 
-use teasel_api::outcome::{ExitCode, Outcome};
+use teasel_api::outcome::{ExitCode, NO_CUDA, NO_GPU, Outcome};
 use teasel_api::task::TaskFile;
 use teasel_data::DataError;
 use teasel_model::ModelError;
@@ -51,7 +51,7 @@ pub(crate) enum TaskError {
     #[error(transparent)]
     Model(#[from] ModelError),
     /// The process group.
-    #[error(transparent)]
+    #[error("{}{}", .0, what_gpus_need(.0))]
     Group(#[from] teasel_c10d::Error),
     /// libtorch.
     #[error("libtorch: {}", first_line(.0))]
@@ -97,7 +97,9 @@ impl TaskError {
                 teasel_c10d::Error::PeerLost(_) | teasel_c10d::Error::Timeout(_) | teasel_c10d::Error::Store(_) => {
                     ExitCode::PeerLost
                 }
-                teasel_c10d::Error::Backend(_) => ExitCode::BadConfiguration,
+                teasel_c10d::Error::Backend(_)
+                | teasel_c10d::Error::NoCuda(_)
+                | teasel_c10d::Error::NoGpu { .. } => ExitCode::BadConfiguration,
                 teasel_c10d::Error::Other(_) => ExitCode::Bug,
             },
             TaskError::Bug(_) | TaskError::Torch(_) | TaskError::Arrow(_) | TaskError::Parquet(_) => ExitCode::Bug,
@@ -108,6 +110,8 @@ impl TaskError {
         match self {
             TaskError::Data(error) => error.reason(),
             TaskError::Model(ModelError::Diverged { .. }) => "Diverged",
+            TaskError::Group(teasel_c10d::Error::NoCuda(_)) => NO_CUDA,
+            TaskError::Group(teasel_c10d::Error::NoGpu { .. }) => NO_GPU,
             _ => match self.exit_code() {
                 ExitCode::Done => "Succeeded",
                 ExitCode::Usage => "BadUsage",
@@ -132,6 +136,18 @@ impl TaskError {
             outcome.last_step = *last_step;
         }
         outcome
+    }
+}
+
+/// What to do about an error of GPUs; nothing of others.
+fn what_gpus_need(error: &teasel_c10d::Error) -> &'static str {
+    match error {
+        teasel_c10d::Error::NoCuda(_) => "; training.device Cuda needs a worker image with CUDA (docs/gpus.md)",
+        teasel_c10d::Error::NoGpu { .. } => {
+            "; training.device Cuda needs one for each of a worker's training.processesPerWorker ranks: \
+             the node has too few, or the pod requests too few (docs/gpus.md)"
+        }
+        _ => "",
     }
 }
 

@@ -108,3 +108,13 @@ fn what_a_killed_supervisor_leaves_goes_at_the_next_start() {
     drop(Cluster::start(&Options::with(nodes())).unwrap());
     assert_eq!(left_of(&directory), Vec::<String>::new());
 }
+
+#[test]
+fn a_cluster_that_starts_leaves_others_alone() {
+    let first = Cluster::start(&Options::with(Nodes::None)).unwrap();
+    let second = Cluster::start(&Options::with(Nodes::None)).unwrap();
+    for cluster in [&first, &second] {
+        cluster.kubectl(&["get", "namespaces"]).unwrap();
+    }
+    assert_ne!(first.directory(), second.directory());
+}

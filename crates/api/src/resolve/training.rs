@@ -12,10 +12,6 @@ pub(super) fn resolve(spec: &TrainingSpec, path: &Path, found: &mut Violations) 
     if let Some(template) = &spec.template {
         check_pod_template(&template.0, &path.field("template"), found);
     }
-    if spec.device == Some(Device::Cuda) {
-        let hint = "leave it out, or set it to Cpu".to_owned();
-        found.add_with_hint(&path.field("device"), "Cuda is not supported yet", Some(hint));
-    }
     let early_stopping = spec.early_stopping.clone().unwrap_or_default();
     let metric = early_stopping.metric.unwrap_or_else(|| "ndcg@100".into());
     checks::metric(&metric, &path.fields("earlyStopping.metric"), found);

@@ -11,7 +11,7 @@ pub struct Training {
     pub workers: u32,
     /// Ranks of each.
     pub processes_per_worker: u32,
-    /// What to compute on.
+    /// What training computes on.
     pub device: Device,
     /// Passes over the training users; unset means by the data's size ([`crate::resolved::schedule_for`]).
     pub epochs: Option<u32>,
@@ -36,7 +36,7 @@ pub struct Training {
 /// How long an attempt may wait for its pods where the spec doesn't say.
 pub const DEFAULT_SCHEDULING_TIMEOUT_SECONDS: u64 = 600;
 
-/// What to compute on.
+/// What training computes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[allow(missing_docs)]
 pub enum Device {

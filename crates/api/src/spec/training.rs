@@ -15,11 +15,13 @@ pub struct TrainingSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1000))]
     pub workers: Option<u32>,
-    /// processesPerWorker is the number of ranks of each worker, and of its GPUs. Defaults to 1.
+    /// processesPerWorker is the number of ranks of each worker; with device Cuda each has a GPU of its own. Defaults
+    /// to 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 64))]
     pub processes_per_worker: Option<u32>,
-    /// device is what to compute on: Cpu or Cuda (not supported yet). Defaults to Cpu.
+    /// device is what training computes on. Cuda needs a worker image with CUDA, and gives each pod processesPerWorker
+    /// of nvidia.com/gpu. Evaluation and scoring always run on CPUs. Defaults to Cpu.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device: Option<Device>,
     /// epochs is the largest number of passes over the training users. Unset means by the data's size, between 20

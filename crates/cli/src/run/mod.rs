@@ -1,6 +1,7 @@
 //! `teasel run`: a job from its data to published recommendations, on this machine.
 
 mod attempts;
+mod gpus;
 mod interrupt;
 mod local;
 mod process;

@@ -10,6 +10,7 @@ use teasel_api::outcome::{ExitCode, Outcome};
 use teasel_api::task::TaskFile;
 use tokio::process::{Child, Command};
 
+use super::gpus;
 use super::interrupt::Interrupt;
 use super::progress::Poll;
 use crate::failure::Failure;
@@ -93,6 +94,7 @@ impl Worker {
             .arg("--detail-file")
             .arg(folder.join("detail"))
             .envs(spec.environment)
+            .envs(gpus::of_worker(spec.file, spec.index))
             .env("TORCH_CPP_LOG_LEVEL", "ERROR")
             .stdin(Stdio::piped())
             .stdout(Stdio::null())

@@ -24,7 +24,7 @@ fn config(likelihood: Likelihood) -> Config {
 
 /// Biases of real size, so that no gradient hides behind a value near 0.
 fn model(likelihood: Likelihood) -> FacetVae {
-    let model = FacetVae::with_kind(config(likelihood), Kind::Double).unwrap();
+    let model = FacetVae::in_place(config(likelihood), Place::cpu(Kind::Double)).unwrap();
     let _guard = tch::no_grad_guard();
     for (name, parameter) in model.parameters() {
         if name.ends_with("bias") && !name.contains("variance") {

@@ -9,6 +9,7 @@ use teasel_api::task::TaskKind;
 
 use super::observed::{Child, ChildState, Container, Pod};
 use crate::configuration::Timing;
+use crate::names::GPU_RESOURCE;
 
 /// Exit code of a process that SIGTERM ended, ours after a checkpoint or any other's.
 const STOPPED: i32 = ExitCode::Stopped as i32;
@@ -288,6 +289,11 @@ pub fn obstacle(child: &Child) -> Option<Obstacle> {
     }
     let unplaced = child.pods.iter().find(|pod| !pod.scheduled)?;
     let message = match &unplaced.unschedulable {
+        Some(message) if message.contains(GPU_RESOURCE) => format!(
+            "pod {}: {message} (training.device is Cuda, so each pod requests a GPU for each of its \
+             training.processesPerWorker ranks: add nodes that offer {GPU_RESOURCE}, or train on fewer GPUs or on Cpu)",
+            unplaced.name
+        ),
         Some(message) => format!("pod {}: {message}", unplaced.name),
         None => format!("pod {} waits for the scheduler", unplaced.name),
     };
@@ -298,6 +304,7 @@ pub fn obstacle(child: &Child) -> Option<Obstacle> {
 #[allow(clippy::unwrap_used, clippy::panic)]
 mod tests {
     use rstest::rstest;
+    use teasel_api::outcome::{NO_CUDA, NO_GPU};
 
     use super::*;
     use crate::task_key::TaskKey;
@@ -429,6 +436,38 @@ mod tests {
 
     fn unplaced() -> Pod {
         Pod { name: "p".into(), unschedulable: Some("0/2 nodes are available".into()), ..Pod::default() }
+    }
+
+    #[rstest]
+    #[case(NO_CUDA, "there is no CUDA here; training.device Cuda needs a worker image with CUDA")]
+    #[case(NO_GPU, "no CUDA device is visible")]
+    fn an_image_without_cuda_and_a_node_without_gpus_are_said_and_not_tried_again(
+        #[case] reason: &str,
+        #[case] message: &str,
+    ) {
+        let exit = ExitCode::BadConfiguration;
+        let report = Outcome::new(TaskKind::Train, 1, exit, reason, message);
+        let mut pod = ended(exit as i32, "Error", None);
+        if let Container::Terminated { outcome, .. } = &mut pod.container {
+            *outcome = Some(Box::new(report));
+        }
+        // The other pod waited for the rest of its group, and was stopped with the Job.
+        let end = end(&failure(vec![failed(ExitCode::Stopped), pod]));
+        assert_eq!((end.outcome, end.reason.as_str()), (AttemptOutcome::PermanentFailure, reason));
+        assert_eq!(end.message, message);
+    }
+
+    #[test]
+    fn a_cluster_without_gpus_is_told_by_the_resource_and_what_to_change() {
+        let said = "0/2 nodes are available: 2 Insufficient nvidia.com/gpu.";
+        let pod = Pod { unschedulable: Some(said.into()), ..unplaced() };
+        let found = obstacle(&child(ChildState::Running, vec![pod])).unwrap();
+        assert_eq!(found.reason, UNSCHEDULABLE);
+        for part in [said, "training.device is Cuda", "training.processesPerWorker", "add nodes"] {
+            assert!(found.message.contains(part), "{part}: {}", found.message);
+        }
+        let other = obstacle(&child(ChildState::Running, vec![unplaced()])).unwrap();
+        assert!(!other.message.contains("Cuda"), "{}", other.message);
     }
 
     #[rstest]

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use anyhow::Context;
 use teasel_api::outcome::{ExitCode, Outcome};
-use teasel_api::resolved::schedule_for;
+use teasel_api::resolved::{Device, schedule_for};
 use teasel_api::task::{Task, TaskFile, TaskKind, TrainTask};
+use teasel_c10d::{Cuda, CudaDevice};
 use teasel_data::{Dataset, HeldOutSet, shards_of};
 use teasel_model::{Config, FacetVae};
 use teasel_storage::checkpoint::{self, Damaged, Loaded};
@@ -42,9 +43,12 @@ pub(crate) fn main(arguments: &RankArguments, stop: &StopRequest) -> anyhow::Res
         .enable_all()
         .build()
         .context("can't start the runtime")?;
-    tch::set_num_threads(file.threads_per_process.max(1) as i32);
-    let rank = Rank { file: &file, task, arguments, runtime: &runtime };
-    let ended = rank.run(stop).unwrap_or_else(|error| error.outcome(&file));
+    // Before anything else of libtorch, which remembers what it finds.
+    let ended = cuda_device(task, arguments.rank).and_then(|cuda| {
+        tch::set_num_threads(file.threads_per_process.max(1) as i32);
+        Rank { file: &file, task, arguments, runtime: &runtime, cuda }.run(stop)
+    });
+    let ended = ended.unwrap_or_else(|error| error.outcome(&file));
     Ok(worker::end(&ended, &arguments.outcome))
 }
 
@@ -53,6 +57,17 @@ struct Rank<'a> {
     task: &'a TrainTask,
     arguments: &'a RankArguments,
     runtime: &'a Runtime,
+    /// The rank's own GPU, where it trains on one.
+    cuda: Option<CudaDevice>,
+}
+
+/// The GPU of a rank: a worker sees as many as it has ranks, each of which takes its own.
+fn cuda_device(task: &TrainTask, rank: u32) -> Result<Option<CudaDevice>, TaskError> {
+    let training = &task.job.training;
+    match training.device {
+        Device::Cpu => Ok(None),
+        Device::Cuda => Ok(Some(Cuda::load()?.device(rank % training.processes_per_worker)?)),
+    }
 }
 
 /// What rank 0 holds beside the others.
@@ -156,8 +171,8 @@ impl Rank<'_> {
     ) -> Result<Session<'a>, TaskError> {
         let (job, training) = (&self.task.job, &self.task.job.training);
         let config = Config::from_spec(&job.model, inputs.items, inputs.plan.steps_per_epoch(), training.seed);
-        let model = FacetVae::new(config)?;
-        let group = rendezvous.group(self.arguments.rank, self.arguments.world)?;
+        let model = FacetVae::on(config, self.cuda.map_or(tch::Device::Cpu, Into::into))?;
+        let group = rendezvous.group(self.arguments.rank, self.arguments.world, self.cuda)?;
         let checkpointer = writer.map(|writer| {
             let interval = Duration::from_secs(training.checkpoint.interval_seconds);
             let runtime = self.runtime.handle().clone();

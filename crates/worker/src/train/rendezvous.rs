@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use teasel_api::outcome::Outcome;
-use teasel_c10d::{ProcessGroup, Store};
+use teasel_c10d::{CudaDevice, ProcessGroup, Store};
 
 use super::position::Position;
 use crate::error::TaskError;
@@ -14,6 +14,10 @@ use crate::error::TaskError;
 const START_TIMEOUT: Duration = Duration::from_secs(300);
 /// How long a collective waits for a rank. Work that only rank 0 does between two collectives must be shorter.
 const GROUP_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// The same for gradients between GPUs, after which the rank is killed. Longer, since the sums that follow each step go
+/// over the CPUs and so tell of a lost rank in words.
+const NCCL_TIMEOUT: Duration = Duration::from_secs(240);
 
 const START: &str = "start";
 const GROUP: &str = "group-0";
@@ -71,11 +75,15 @@ impl Rendezvous {
         serde_json::from_slice(&json).map_err(|error| TaskError::bug(format!("rank 0 said: {error}")))
     }
 
-    /// Forms the group of all ranks.
-    pub(super) fn group(&self, rank: u32, world: u32) -> Result<ProcessGroup, TaskError> {
+    /// Forms the group of all ranks, each with its GPU where they train on some.
+    pub(super) fn group(&self, rank: u32, world: u32, cuda: Option<CudaDevice>) -> Result<ProcessGroup, TaskError> {
         let own =
             own_address(&self.address).map_err(|source| TaskError::scratch("find this host's address", source))?;
-        Ok(ProcessGroup::gloo(&self.store, rank, world, &own, GROUP_TIMEOUT, &self.key(GROUP))?)
+        let group = ProcessGroup::gloo(&self.store, rank, world, &own, GROUP_TIMEOUT, &self.key(GROUP))?;
+        match cuda {
+            Some(device) => Ok(group.with_nccl(device, NCCL_TIMEOUT)?),
+            None => Ok(group),
+        }
     }
 
     fn key(&self, name: &str) -> String {

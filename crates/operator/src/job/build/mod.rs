@@ -1,6 +1,7 @@
 //! The objects that the operator makes: one file each. All are pure, and made once: what exists is never changed.
 
 mod config_map;
+mod gpu;
 mod job;
 mod network_policy;
 mod pod;

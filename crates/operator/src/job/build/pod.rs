@@ -10,12 +10,12 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use serde_json::{Map, Value};
 use teasel_api::location::credential_prefix;
-use teasel_api::resolved::Device;
 use teasel_api::spec::RecommenderJob;
-use teasel_api::task::{Task, TaskKind};
+use teasel_api::task::TaskKind;
 
 use super::{
-    BuildError, RENDEZVOUS_PORT, SCRATCH_FOLDER, TASK_FOLDER, TASK_KEY, TELEMETRY_PORT, attempt_labels, quantity,
+    BuildError, RENDEZVOUS_PORT, SCRATCH_FOLDER, TASK_FOLDER, TASK_KEY, TELEMETRY_PORT, attempt_labels, gpu,
+    quantity,
 };
 use crate::configuration::Configuration;
 use crate::job::decide::Start;
@@ -25,8 +25,6 @@ use crate::names::WORKER_CONTAINER;
 const GRACE_SECONDS: i64 = 120;
 /// How long pods stay on a node that is away; by default it is five minutes.
 const AWAY_SECONDS: i64 = 30;
-/// Resource of a GPU.
-const GPU: &str = "nvidia.com/gpu";
 
 /// The template of an attempt's pods.
 ///
@@ -80,10 +78,7 @@ fn complete_worker(worker: &mut Container, start: &Start, configuration: &Config
         container_port: TELEMETRY_PORT,
         ..ContainerPort::default()
     });
-    let mut mounts = vec![mount("task", TASK_FOLDER, true), mount("scratch", SCRATCH_FOLDER, false)];
-    if uses_gpus(start).is_some() {
-        mounts.push(mount("shared-memory", "/dev/shm", false));
-    }
+    let mounts = [mount("task", TASK_FOLDER, true), mount("scratch", SCRATCH_FOLDER, false)];
     worker.volume_mounts.get_or_insert_default().extend(mounts);
     let security = worker.security_context.get_or_insert_default();
     security.allow_privilege_escalation.get_or_insert(false);
@@ -94,10 +89,8 @@ fn complete_worker(worker: &mut Container, start: &Start, configuration: &Config
     if worker.resources.is_none() {
         worker.resources = Some(default_resources(start.key.kind, configuration).clone());
     }
-    if let Some(gpus) = uses_gpus(start) {
-        let resources = worker.resources.get_or_insert_default();
-        let limits = resources.limits.get_or_insert_default();
-        limits.entry(GPU.into()).or_insert_with(|| Quantity(gpus.to_string()));
+    if let Some(gpus) = gpu::count(start) {
+        gpu::complete_worker(worker, gpus);
     }
 }
 
@@ -107,16 +100,6 @@ fn default_resources(kind: TaskKind, configuration: &Configuration) -> &Resource
         TaskKind::Train => &configuration.defaults.train,
         TaskKind::Score => &configuration.defaults.score,
         _ => &configuration.defaults.other,
-    }
-}
-
-/// GPUs of each pod, where training uses some.
-fn uses_gpus(start: &Start) -> Option<u32> {
-    match &start.task {
-        Task::Train(train) if train.job.training.device == Device::Cuda => {
-            Some(train.job.training.processes_per_worker)
-        }
-        _ => None,
     }
 }
 
@@ -192,15 +175,8 @@ fn complete_pod(spec: &mut PodSpec, start: &Start, configuration: &Configuration
         }),
         ..Volume::default()
     });
-    if uses_gpus(start).is_some() {
-        volumes.push(Volume {
-            name: "shared-memory".into(),
-            empty_dir: Some(EmptyDirVolumeSource {
-                medium: Some("Memory".into()),
-                ..EmptyDirVolumeSource::default()
-            }),
-            ..Volume::default()
-        });
+    if gpu::count(start).is_some() {
+        gpu::complete_pod(spec);
     }
 }
 

@@ -2,6 +2,7 @@
 
 use rstest::rstest;
 use serde_json::json;
+use teasel_api::outcome::{NO_CUDA, NO_GPU};
 
 use super::*;
 
@@ -26,6 +27,25 @@ fn a_permanent_failure_fails_at_once_and_any_other_when_the_policy_says(
     let status = world.status();
     let failed = status.conditions.iter().find(|condition| condition.kind == "Failed").unwrap();
     assert_eq!(failed.message, "said so");
+}
+
+#[rstest]
+#[case(NO_CUDA)]
+#[case(NO_GPU)]
+fn a_job_without_its_gpus_says_so_in_its_conditions(#[case] reason: &str) {
+    let mut world = World::new(&["a"], |job| job["spec"]["training"]["device"] = json!("Cuda"));
+    world.settle();
+    world.succeed(TaskKind::Prepare);
+    world.end(&TaskKey::of_job(TaskKind::Train), ExitCode::BadConfiguration, |outcome| {
+        outcome.reason = reason.into();
+        outcome.message = "use a worker image with CUDA".into();
+    });
+    world.settle();
+    assert_eq!(world.reason_of("Trained"), format!("False/{reason}"));
+    assert_eq!((world.phase(), world.reason_of("Failed")), (Phase::Failed, format!("True/{reason}")));
+    let status = world.status();
+    let trained = status.conditions.iter().find(|condition| condition.kind == "Trained").unwrap();
+    assert_eq!(trained.message, "use a worker image with CUDA");
 }
 
 #[test]
