@@ -13,7 +13,8 @@ use crate::{outcome, places};
 pub(crate) async fn run(task: &CollectTask, context: &TaskContext<'_>) -> Result<Outcome, TaskError> {
     let storage = places::storage(&task.storage)?;
     let log = RunLog::open(&storage, &task.run).await?;
-    let mut writer = match log.claim(claim_of(context.file, TaskKind::Collect, 1, 0, String::new())).await? {
+    let claim = claim_of(context.file, &log, TaskKind::Collect, 1, String::new());
+    let mut writer = match log.claim(claim).await? {
         Claimed::AlreadyDone(outcome) => return Ok(*outcome),
         Claimed::Writer(writer) => writer,
     };

@@ -116,6 +116,14 @@ impl RunState {
         self.claims.last().map(|(term, claim)| (*term, claim))
     }
 
+    /// Generation for a claim of this life of an attempt: one more than its highest. A queue may stop a Job and start it
+    /// again, with the same number and the same UID.
+    pub fn next_generation(&self, attempt: u32, incarnation: &str) -> u64 {
+        let own = self.claims.iter().map(|(_, claim)| claim);
+        let own = own.filter(|claim| claim.attempt == attempt && claim.incarnation == incarnation);
+        own.map(|claim| claim.generation).max().map_or(0, |highest| highest.saturating_add(1))
+    }
+
     /// Number for an attempt whose starter keeps no count: one more than the highest.
     pub fn next_attempt(&self) -> u32 {
         self.claims.iter().map(|(_, claim)| claim.attempt).max().map_or(1, |highest| highest.saturating_add(1))

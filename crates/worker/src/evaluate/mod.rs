@@ -49,7 +49,7 @@ pub(crate) async fn run(task: &EvaluateTask, context: &TaskContext<'_>) -> Resul
     if log.state().outcome_of(TaskKind::Train, "").is_none() {
         return Err(TaskError::Missing(format!("run {} isn't trained yet", task.run)));
     }
-    let claim = claim_of(context.file, TaskKind::Evaluate, 1, 0, task.subject());
+    let claim = claim_of(context.file, &log, TaskKind::Evaluate, 1, task.subject());
     let mut writer = match log.claim(claim).await? {
         Claimed::AlreadyDone(outcome) => return Ok(*outcome),
         Claimed::Writer(writer) => writer,

@@ -14,6 +14,7 @@ use teasel_api::task::{TaskFile, TrainTask};
 
 use super::memory::MemoryWatch;
 use super::rendezvous;
+use super::started_file;
 use super::supervision::{Decision, RankEnd, supervise};
 use crate::arguments::TrainArguments;
 use crate::error::TaskError;
@@ -62,6 +63,7 @@ pub(crate) fn run(
     loop {
         if stop.is_made() && !stopped {
             stopped = true;
+            end_unstarted(&mut ranks);
             signal_running(&ranks, Signal::SIGTERM);
         }
         for rank in ranks.iter_mut().filter(|rank| rank.end.is_none()) {
@@ -121,6 +123,16 @@ fn start(number: u32, world: u32, arguments: &TrainArguments, scratch: &Path) ->
     Ok(Rank { number, child, end: None, outcome, progress })
 }
 
+/// Ends the ranks that don't train yet. They wait for each other where no signal reaches them, maybe for peers that
+/// were stopped before; and there is nothing yet to make a checkpoint of.
+fn end_unstarted(ranks: &mut [Rank]) {
+    for rank in ranks.iter_mut().filter(|rank| rank.end.is_none() && !started_file(&rank.outcome).exists()) {
+        let _ = rank.child.kill();
+        let _ = rank.child.wait();
+        rank.end = Some(RankEnd::Exited(ExitCode::Stopped));
+    }
+}
+
 fn signal_running(ranks: &[Rank], signal: Signal) {
     for rank in ranks.iter().filter(|rank| rank.end.is_none()) {
         // The rank may have ended since: then there is nobody to tell.
@@ -155,6 +167,9 @@ fn outcome_of(rank: &Rank, file: &TaskFile, memory: &MemoryWatch) -> Outcome {
             }
             Some(RankEnd::Unknown(code)) => {
                 (ExitCode::Bug, "RankFailed", format!("rank {number} ended with code {code} and said nothing"))
+            }
+            Some(RankEnd::Exited(ExitCode::Stopped)) => {
+                (ExitCode::Stopped, "Stopped", format!("rank {number} was stopped before it trained"))
             }
             Some(RankEnd::Exited(ExitCode::PeerLost)) => {
                 (ExitCode::PeerLost, "PeerLost", format!("rank {number} was ended since a fellow rank had failed"))

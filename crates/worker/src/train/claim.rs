@@ -1,15 +1,15 @@
 //! What a task's process says when it takes a run over.
 
 use teasel_api::task::{TaskFile, TaskKind};
-use teasel_storage::run_log::Claim;
+use teasel_storage::run_log::{Claim, RunLog};
 
-/// The claim of this process for `task`, as the `generation`-th group of its life.
-pub(crate) fn claim_of(file: &TaskFile, task: TaskKind, world: u32, generation: u64, subject: String) -> Claim {
+/// The claim of this process for `task`, as the newest group of its attempt's life.
+pub(crate) fn claim_of(file: &TaskFile, log: &RunLog, task: TaskKind, world: u32, subject: String) -> Claim {
     Claim {
         task,
         attempt: file.attempt,
         incarnation: file.incarnation.clone(),
-        generation,
+        generation: log.state().next_generation(file.attempt, &file.incarnation),
         nonce: teasel_storage::nonce(),
         world,
         threads: file.threads_per_process,

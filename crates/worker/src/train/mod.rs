@@ -26,3 +26,8 @@ pub(crate) const BEST_FILE: &str = "best.safetensors";
 pub(crate) const OPTIMIZER_FILE: &str = "optimizer.safetensors";
 /// File of a checkpoint: the [`Position`], as JSON.
 pub(crate) const STATE_FILE: &str = "state.json";
+
+/// File that a rank makes once it trains, beside that of its outcome.
+fn started_file(outcome: &std::path::Path) -> std::path::PathBuf {
+    outcome.with_extension("started")
+}

@@ -20,7 +20,7 @@ use super::claim::claim_of;
 use super::position::Position;
 use super::rendezvous::{Rendezvous, Start};
 use super::session::{Inputs, Restored, Session, Trained};
-use super::{BEST_FILE, MODEL_FILE, OPTIMIZER_FILE, STATE_FILE};
+use super::{BEST_FILE, MODEL_FILE, OPTIMIZER_FILE, STATE_FILE, started_file};
 use crate::arguments::RankArguments;
 use crate::error::TaskError;
 use crate::evaluate::measure::{STANDARD_METRICS, parse};
@@ -101,7 +101,11 @@ impl Rank<'_> {
             None => (Restored { position, ..Restored::default() }, None),
         };
         let inputs = self.runtime.block_on(self.inputs(&storage))?;
-        let trained = self.session(&inputs, &rendezvous, restored, writer)?.train(stop)?;
+        let session = self.session(&inputs, &rendezvous, restored, writer)?;
+        // From here on a stop is heeded between steps; until then the agent sees to it.
+        std::fs::write(started_file(&self.arguments.outcome), [])
+            .map_err(|source| TaskError::scratch("say that training has started", source))?;
+        let trained = session.train(stop)?;
         self.finish(trained)
     }
 
@@ -117,7 +121,7 @@ impl Rank<'_> {
         };
         record.create(storage).await?;
         let log = RunLog::open(storage, &task.run).await?;
-        let claim = claim_of(self.file, TaskKind::Train, self.arguments.world, 0, String::new());
+        let claim = claim_of(self.file, &log, TaskKind::Train, self.arguments.world, String::new());
         let other_conditions = log.state().newest_claim().and_then(|(_, before)| other_conditions(before, &claim));
         let writer = match log.claim(claim).await? {
             Claimed::AlreadyDone(outcome) => return Ok((Start::Done { outcome }, None)),
