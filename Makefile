@@ -26,14 +26,15 @@ test: tools lint deny ## Runs everything that checks the project.
 	cargo test --workspace --doc
 	@$(MAKE) --no-print-directory test-cluster
 
-test-cluster: tools ## Runs the tests that need Kubernetes alone, on a cluster that they start (its build takes ten minutes, once).
+test-cluster: tools ## Runs the tests that need Go or Kubernetes alone, on a cluster that they start (its build takes ten minutes, once).
 	@scripts/cluster-packages
 	@scripts/kube > /dev/null
 	@scripts/helm > /dev/null
 	@$(ENVIRONMENT); \
-	cargo clippy --workspace --test cluster -- -D warnings; \
-	cargo build --workspace --bins --test cluster; \
-	cargo test --workspace --test cluster -- --test-threads 2
+	tests="--test cluster --test cronjob --test robfig"; \
+	cargo clippy --workspace $$tests -- -D warnings; \
+	cargo build --workspace --bins $$tests; \
+	cargo test --workspace $$tests -- --test-threads 2
 
 cluster: tools ## Runs a Kubernetes cluster until Ctrl-C: with two nodes for root, with two fake ones for others.
 	@scripts/cluster-packages

@@ -1,8 +1,12 @@
 //! The ticks of a schedule between two times, without walking through all of them.
 
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 use teasel_api::cron::Cron;
+
+const SECOND: SignedDuration = SignedDuration::from_secs(1);
+/// For how long after a change of clocks a tick depends on where its search begins: the day of the change and the next.
+const QUIRKS_LAST: SignedDuration = SignedDuration::from_hours(48);
 
 /// A schedule in its zone.
 #[derive(Clone, Debug)]
@@ -22,7 +26,22 @@ impl Clock {
     /// CronJob guesses where it is from the distance of the first two ticks, which for uneven schedules finds nothing
     /// (`0,1 0 * * *` at noon) or walks through every tick. Halving finds it always, in as many steps as the time in
     /// between has binary digits.
+    ///
+    /// It is the last one that going on from tick to tick would come to. Around some changes of clocks a search from
+    /// in between has others, so we walk over the last change.
     pub(super) fn last(&self, after: Timestamp, until: Timestamp) -> Option<Timestamp> {
+        let found = self.halve(after, until)?;
+        let change = self.zone.preceding(found + SECOND).next().map(|change| change.timestamp());
+        let Some(change) = change.filter(|change| after < *change && found.duration_since(*change) < QUIRKS_LAST)
+        else {
+            return Some(found);
+        };
+        let before = self.last(after, change - SECOND);
+        let ticks = std::iter::successors(self.next(before.unwrap_or(after)), |tick| self.next(*tick));
+        ticks.take_while(|tick| *tick <= until).last().or(before)
+    }
+
+    fn halve(&self, after: Timestamp, until: Timestamp) -> Option<Timestamp> {
         let mut found = self.next(after).filter(|tick| *tick <= until)?;
         // No tick that is later than `found` comes after `none`.
         let mut none = until.as_second();
@@ -47,7 +66,6 @@ impl Clock {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use jiff::SignedDuration;
     use rstest::rstest;
     use teasel_api::cron::time_zone;
 
@@ -90,6 +108,11 @@ mod tests {
     #[case("30 1-3 * * *", "Europe/Berlin")]
     #[case("0 0 * * 6", "America/Sao_Paulo")]
     #[case("15,45 2 * * *", "Australia/Lord_Howe")]
+    #[case("0,1 0 * * *", "Australia/Lord_Howe")]
+    #[case("0 3 * * *", "Australia/Lord_Howe")]
+    #[case("*/20 * * * *", "Australia/Lord_Howe")]
+    #[case("0 5 * * 6", "Asia/Tehran")]
+    #[case("0 0 * * *", "Asia/Tehran")]
     fn it_is_the_one_that_a_walk_finds(#[case] schedule: &str, #[case] zone: &str) {
         let clock = clock(schedule, zone);
         let after: Timestamp = "2018-03-20T00:00:00Z".parse().unwrap();

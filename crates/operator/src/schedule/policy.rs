@@ -123,8 +123,11 @@ impl<'a> Plan<'a> {
 
     /// Says when the next tick is, and when to look again.
     pub(super) fn look_ahead(&mut self, clock: &Clock) {
-        // After a clock was set back, the last tick is ahead.
-        let from = last_dealt_with(&self.decision.status).map_or(self.now, |last| last.max(self.now));
+        // From the last tick on, as [`Self::due_tick`] will look for it, and not from now: around some clock changes
+        // these differ, and a tick would be told that never starts. After a clock was set back, the last tick, or the
+        // schedule's creation, is ahead.
+        let last = last_dealt_with(&self.decision.status).unwrap_or_else(|| self.created());
+        let from = clock.last(last, self.now).unwrap_or(last);
         let next = if self.is_suspended() { None } else { clock.next(from) };
         self.decision.status.next_schedule_time = next;
         self.decision.look_again = [next, self.decision.look_again].into_iter().flatten().min();

@@ -51,6 +51,26 @@ fn the_next_tick_is_told_and_waited_for(#[case] last: &str, #[case] now: &str, #
     assert_eq!(decision.look_again, Some(at(next)));
 }
 
+#[rstest]
+// Where the clock is turned by half an hour, the search from the last tick on passes the next midnight.
+#[case::a_midnight_that_is_lost(
+    json!({"schedule": "0 0 * * *", "timeZone": "Australia/Lord_Howe"}),
+    Some("2024-04-06T13:00:00Z"),
+    "2024-04-07T00:00:00Z",
+    "2024-04-08T13:30:00Z"
+)]
+#[case::before_its_creation(json!({}), None, "2026-02-20T00:30:00Z", "01:00:00")]
+fn no_tick_is_told_that_will_not_start(
+    #[case] fields: Value,
+    #[case] last: Option<&str>,
+    #[case] now: &str,
+    #[case] next: &str,
+) {
+    let decision = decide(&observed(&fields, last, now));
+    assert_eq!(decision.status.next_schedule_time, Some(at(next)));
+    assert_eq!(decision.look_again, Some(at(next)));
+}
+
 #[test]
 fn a_suspended_schedule_has_no_next_tick_and_catches_up_later() {
     let mut observed = observed(&json!({"suspend": true}), Some("01:00:00"), "04:30:00");
