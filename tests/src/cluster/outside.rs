@@ -32,10 +32,11 @@ impl Cluster {
         self.helm(&[&arguments[..], &namespace].concat())?;
 
         let of = |arguments: &[&str]| self.kubectl(&[&["--namespace", OPERATOR_NAMESPACE], arguments].concat());
-        let configuration = of(&["get", "configmap", "teasel", "--output=jsonpath={.data.operator\\.yaml}"])?;
+        let configuration =
+            of(&["get", "configmap", "teasel-operator", "--output=jsonpath={.data.operator\\.yaml}"])?;
         let configuration_file = folder.join("operator.yaml");
         std::fs::write(&configuration_file, configuration)?;
-        let token = of(&["create", "token", "teasel", "--duration=2h"])?;
+        let token = of(&["create", "token", "teasel-operator", "--duration=2h"])?;
         let kubeconfig = folder.join("operator.kubeconfig");
         std::fs::write(&kubeconfig, self.kubeconfig_with(token.trim())?)?;
 

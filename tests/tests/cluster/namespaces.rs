@@ -47,7 +47,7 @@ fn with_namespaces_named_it_acts_there_without_any_right_elsewhere() {
     apply(&inside);
     wait_until_suspended(&inside);
     assert_eq!(phase(&outside).unwrap(), Value::Null);
-    let account = format!("--as=system:serviceaccount:{OPERATOR_NAMESPACE}:teasel");
+    let account = format!("--as=system:serviceaccount:{OPERATOR_NAMESPACE}:teasel-operator");
     // It ends with 1 where the answer is no.
     let may = |namespace: &Namespace<'_>| {
         namespace.kubectl(&["auth", "can-i", "create", "jobs", &account]).is_ok_and(|answer| answer.trim() == "yes")

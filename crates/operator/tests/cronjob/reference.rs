@@ -139,10 +139,10 @@ pub(crate) fn ours(schedule: &ScheduledRecommenderJob, seen: &Seen) -> Step {
         uid: job.name.clone(),
         tick: job.tick,
         finished: job.ended.map(|(time, succeeded)| Finished { succeeded, time }),
-        published: false,
         deleting: job.deleting,
+        ..ChildJob::default()
     });
-    let decision = decide(&Observed { jobs: jobs.collect(), rolled_back: Vec::new(), now: seen.now, schedule });
+    let decision = decide(&Observed { jobs: jobs.collect(), now: seen.now, schedule });
     let mut step = Step {
         created: Vec::new(),
         deleted: Vec::new(),
@@ -154,6 +154,7 @@ pub(crate) fn ours(schedule: &ScheduledRecommenderJob, seen: &Seen) -> Step {
         match action {
             Action::Create { tick, .. } => step.created.push(tick),
             Action::Delete { name, .. } => step.deleted.push(name),
+            Action::Ask { .. } => panic!("nobody has asked for anything"),
         }
     }
     step.deleted.sort();

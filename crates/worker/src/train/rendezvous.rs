@@ -42,8 +42,10 @@ pub(super) enum Start {
 
 /// Hosts the store at `address` (`host:port`). It lives as long as what is returned.
 pub(super) fn host(address: &str) -> Result<Store, TaskError> {
-    let (host, port) = split(address)?;
-    let hosted = Store::host(host, port, START_TIMEOUT);
+    let (_, port) = split(address)?;
+    // It listens on every interface, and calls itself first. Not by its name: where that isn't known yet, or no more, the
+    // agent would wait for it and heed no signal.
+    let hosted = Store::host("127.0.0.1", port, START_TIMEOUT);
     // Nobody else's end is behind this: the port is taken, or not free yet.
     hosted.map_err(|error| TaskError::scratch("host the rendezvous", std::io::Error::other(error)))
 }

@@ -140,6 +140,9 @@ fn complete_pod(spec: &mut PodSpec, start: &Start, configuration: &Configuration
     spec.restart_policy = Some("Never".into());
     spec.automount_service_account_token = Some(false);
     spec.enable_service_links.get_or_insert(false);
+    // Else the worker would be the first process of its namespace, for which the kernel drops a SIGTERM that comes before
+    // the program is loaded and listens: the pod would stay until its grace is over.
+    spec.share_process_namespace.get_or_insert(true);
     spec.termination_grace_period_seconds.get_or_insert(GRACE_SECONDS);
     if start.key.kind == TaskKind::Train {
         spec.subdomain = Some(start.name.clone());
