@@ -91,8 +91,9 @@ impl<'a> Place<'a> {
 
     /// Names of pods that haven't ended.
     pub(crate) fn pods(&self) -> Vec<String> {
-        let pods =
-            self.namespace.kubectl(&["get", "pods", "--output=name", "--field-selector=status.phase!=Succeeded"]);
+        // One whose containers have ended may be listed for a moment longer.
+        let open = "--field-selector=status.phase!=Succeeded,status.phase!=Failed";
+        let pods = self.namespace.kubectl(&["get", "pods", "--output=name", open]);
         pods.unwrap().lines().map(str::to_owned).collect()
     }
 
