@@ -17,7 +17,7 @@ demo: build ## Trains on MovieLens-100k with two workers and publishes for two t
 	@scripts/movielens-100k
 	@$(ENVIRONMENT); "$$CARGO_TARGET_DIR/debug/teasel" run $(EXAMPLE)/job.yaml
 
-test: tools lint deny ## Runs everything that checks the project.
+test: tools cluster-tools lint deny ## Runs everything that checks the project.
 	@scripts/movielens-100k
 	@scripts/seaweedfs > /dev/null
 	@$(ENVIRONMENT); \
@@ -26,8 +26,7 @@ test: tools lint deny ## Runs everything that checks the project.
 	cargo test --workspace --doc
 	@$(MAKE) --no-print-directory test-cluster
 
-test-cluster: tools ## Runs the tests that need Go or Kubernetes alone, on a cluster that they start (its build takes ten minutes, once).
-	@scripts/cluster-packages
+test-cluster: tools cluster-tools ## Runs the tests that need Go or Kubernetes alone, on a cluster that they start (its build takes ten minutes, once).
 	@scripts/kube > /dev/null
 	@scripts/helm > /dev/null
 	@$(ENVIRONMENT); \
@@ -36,8 +35,7 @@ test-cluster: tools ## Runs the tests that need Go or Kubernetes alone, on a clu
 	cargo build --workspace --bins $$tests; \
 	cargo test --workspace $$tests -- --test-threads 2
 
-cluster: tools ## Runs a Kubernetes cluster until Ctrl-C: with two nodes for root, with two fake ones for others.
-	@scripts/cluster-packages
+cluster: tools cluster-tools ## Runs a Kubernetes cluster until Ctrl-C: with two nodes for root, with two fake ones for others.
 	@if [ "$$(id -u)" = 0 ]; then tests/cluster/cluster --nodes 2; else tests/cluster/cluster --fake-nodes 2; fi
 
 lint: tools ## Checks format, lints, documentation, generated files and the chart.
@@ -56,4 +54,7 @@ deny: tools ## Checks licences, duplicate versions and sources of dependencies.
 
 tools:
 	@scripts/tools
-.PHONY: tools
+
+cluster-tools:
+	@scripts/cluster-packages
+.PHONY: tools cluster-tools
