@@ -14,7 +14,7 @@ pub fn custom_resource_definitions() -> [(&'static str, CustomResourceDefinition
     let prepare = |mut definition: CustomResourceDefinition| {
         for version in &mut definition.spec.versions {
             if let Some(schema) = version.schema.as_mut().and_then(|schema| schema.open_api_v3_schema.as_mut()) {
-                drop_foreign_formats(schema);
+                tidy(schema);
             }
         }
         definition
@@ -25,20 +25,22 @@ pub fn custom_resource_definitions() -> [(&'static str, CustomResourceDefinition
     ]
 }
 
-/// The API server warns of formats that it doesn't know, such as `uint32`.
-fn drop_foreign_formats(schema: &mut JSONSchemaProps) {
+/// Drops formats that the API server doesn't know and warns of, such as `uint32`, and defaults, which it would write into
+/// objects: those of a next release would then change jobs that run.
+fn tidy(schema: &mut JSONSchemaProps) {
+    schema.default = None;
     let known = ["int32", "int64", "float", "double", "date-time", "duration"];
     if schema.format.as_deref().is_some_and(|format| !known.contains(&format)) {
         schema.format = None;
     }
     for field in schema.properties.iter_mut().flat_map(|properties| properties.values_mut()) {
-        drop_foreign_formats(field);
+        tidy(field);
     }
     if let Some(JSONSchemaPropsOrArray::Schema(element)) = &mut schema.items {
-        drop_foreign_formats(element);
+        tidy(element);
     }
     if let Some(JSONSchemaPropsOrBool::Schema(value)) = &mut schema.additional_properties {
-        drop_foreign_formats(value);
+        tidy(value);
     }
 }
 
