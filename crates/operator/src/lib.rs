@@ -6,6 +6,7 @@ pub mod job;
 pub mod metrics;
 pub mod names;
 mod operator;
+mod publish_request;
 pub mod schedule;
 pub mod server;
 pub mod task_key;

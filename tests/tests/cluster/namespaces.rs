@@ -6,22 +6,14 @@ use anyhow::ensure;
 use serde_json::{Value, json};
 use teasel_tests::cluster::{Namespace, OPERATOR_NAMESPACE, alone_with_real_nodes, wait_for};
 
+use crate::place::{job_with, smallest_spec};
+
 const SOON: Duration = Duration::from_secs(60);
 
 fn apply(namespace: &Namespace<'_>) {
-    let spec = json!({
-        "suspend": true,
-        "storage": {"uri": "s3://films/teasel"},
-        "data": {
-            "interactions": {
-                "location": {"uri": "s3://films/interactions.csv"}, "columns": {"user": "user_id", "item": "item_id"},
-            },
-        },
-        "scoring": {"tenants": [{"name": "city", "output": {"uri": "s3://films/lists"}}]},
-    });
-    let job = json!({
-        "apiVersion": "teasel.dev/v1alpha1", "kind": "RecommenderJob", "metadata": {"name": "films"}, "spec": spec,
-    });
+    let mut spec = smallest_spec();
+    spec["suspend"] = json!(true);
+    let job = job_with("films", spec);
     namespace.apply(&job.to_string()).unwrap();
 }
 

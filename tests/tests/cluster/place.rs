@@ -55,10 +55,7 @@ impl<'a> Place<'a> {
     pub(crate) fn apply(&self, change: impl FnOnce(&mut Value)) {
         let mut spec = self.spec();
         change(&mut spec);
-        let job = json!({
-            "apiVersion": "teasel.dev/v1alpha1", "kind": "RecommenderJob", "metadata": {"name": "films"}, "spec": spec,
-        });
-        self.namespace.apply(&job.to_string()).unwrap();
+        self.namespace.apply(&job_with("films", spec).to_string()).unwrap();
     }
 
     pub(crate) fn patch(&self, patch: Value) -> Result<String> {
@@ -132,4 +129,23 @@ pub(crate) fn condition<'a>(status: &'a Value, kind: &str) -> Option<&'a Value> 
 
 pub(crate) fn attempts<'a>(status: &'a Value, task: &str) -> Vec<&'a Value> {
     status["attempts"].as_array().unwrap().iter().filter(|attempt| attempt["task"] == task).collect()
+}
+
+/// A spec that is as small as possible. Its places lead nowhere.
+pub(crate) fn smallest_spec() -> Value {
+    json!({
+        "storage": {"uri": "s3://films/teasel"},
+        "data": {
+            "interactions": {
+                "location": {"uri": "s3://films/interactions.csv"},
+                "columns": {"user": "user_id", "item": "item_id"},
+            },
+        },
+        "scoring": {"tenants": [{"name": "city", "output": {"uri": "s3://films/lists"}}]},
+    })
+}
+
+/// A job of this name, with this spec.
+pub(crate) fn job_with(name: &str, spec: Value) -> Value {
+    json!({"apiVersion": "teasel.dev/v1alpha1", "kind": "RecommenderJob", "metadata": {"name": name}, "spec": spec})
 }

@@ -9,30 +9,19 @@ use serde_json::{Value, json};
 use teasel_tests::cluster::{Cluster, Namespace, Nodes, Options};
 use teasel_tests::project::Ended;
 
+use crate::place::smallest_spec;
+
 static CLUSTER: LazyLock<Cluster> = LazyLock::new(|| {
     let cluster = Cluster::given().unwrap_or_else(|| Cluster::start(&Options::with(Nodes::None))).unwrap();
     cluster.install_resources().unwrap();
     cluster
 });
 
-fn spec() -> Value {
-    json!({
-        "storage": {"uri": "s3://films/teasel"},
-        "data": {
-            "interactions": {
-                "location": {"uri": "s3://films/interactions.csv"},
-                "columns": {"user": "user_id", "item": "item_id"},
-            },
-        },
-        "scoring": {"tenants": [{"name": "city", "output": {"uri": "s3://films/lists"}}]},
-    })
-}
-
 fn apply_job(namespace: &Namespace, name: &str, schedule: Option<&str>) -> String {
     let labels = schedule.map(|schedule| json!({"teasel.dev/schedule": schedule}));
     let job = json!({
         "apiVersion": "teasel.dev/v1alpha1", "kind": "RecommenderJob", "metadata": {"name": name, "labels": labels},
-        "spec": spec(),
+        "spec": smallest_spec(),
     });
     namespace.apply(&job.to_string()).unwrap();
     let made = namespace.json(&["get", "recjob", name]).unwrap();
@@ -42,7 +31,7 @@ fn apply_job(namespace: &Namespace, name: &str, schedule: Option<&str>) -> Strin
 fn apply_schedule(namespace: &Namespace, name: &str) {
     let schedule = json!({
         "apiVersion": "teasel.dev/v1alpha1", "kind": "ScheduledRecommenderJob", "metadata": {"name": name},
-        "spec": {"schedule": "@yearly", "jobTemplate": {"spec": spec()}},
+        "spec": {"schedule": "@yearly", "jobTemplate": {"spec": smallest_spec()}},
     });
     namespace.apply(&schedule.to_string()).unwrap();
 }

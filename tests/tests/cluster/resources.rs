@@ -5,23 +5,11 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use teasel_tests::cluster::{shared, wait_for};
 
+use crate::place::{job_with, smallest_spec};
+
 /// A job that is as small as possible.
 fn job(name: &str) -> Value {
-    json!({
-        "apiVersion": "teasel.dev/v1alpha1",
-        "kind": "RecommenderJob",
-        "metadata": {"name": name},
-        "spec": {
-            "storage": {"uri": "s3://films/teasel"},
-            "data": {
-                "interactions": {
-                    "location": {"uri": "s3://films/interactions.csv"},
-                    "columns": {"user": "user_id", "item": "item_id"},
-                },
-            },
-            "scoring": {"tenants": [{"name": "city", "output": {"uri": "s3://films/lists"}}]},
-        },
-    })
+    job_with(name, smallest_spec())
 }
 
 #[test]

@@ -9,6 +9,8 @@ use anyhow::ensure;
 use serde_json::{Value, json};
 use teasel_tests::cluster::{Cluster, Namespace, Nodes, Options, OutsideOperator, wait_for};
 
+use crate::place::{job_with, smallest_spec};
+
 /// A pod template whose pods end well at once.
 fn ends_well(task: &str) -> Value {
     let outcome = json!({
@@ -21,20 +23,12 @@ fn ends_well(task: &str) -> Value {
 fn job(name: &str, tenants: usize) -> Value {
     let tenant =
         |number| json!({"name": format!("tenant-{number}"), "output": {"uri": format!("s3://lists/{number}")}});
-    let spec = json!({
-        "storage": {"uri": "s3://films/teasel"},
-        "data": {
-            "interactions": {
-                "location": {"uri": "s3://films/interactions.csv"}, "columns": {"user": "user_id", "item": "item_id"},
-            },
-            "template": ends_well("prepare"),
-        },
-        "training": {"workers": 2, "template": ends_well("train")},
-        "scoring": {
-            "template": ends_well("score"), "tenants": (0..tenants).map(tenant).collect::<Vec<_>>(),
-        },
-    });
-    json!({"apiVersion": "teasel.dev/v1alpha1", "kind": "RecommenderJob", "metadata": {"name": name}, "spec": spec})
+    let mut spec = smallest_spec();
+    spec["data"]["template"] = ends_well("prepare");
+    spec["training"] = json!({"workers": 2, "template": ends_well("train")});
+    spec["scoring"] =
+        json!({"template": ends_well("score"), "tenants": (0..tenants).map(tenant).collect::<Vec<_>>()});
+    job_with(name, spec)
 }
 
 struct Bench {

@@ -375,6 +375,13 @@ pub enum TenantPhase {
     Failed,
 }
 
+impl TenantPhase {
+    /// Whether the tenant's lists are whole.
+    pub fn is_scored(self) -> bool {
+        matches!(self, TenantPhase::Scored | TenantPhase::Published | TenantPhase::NotPublished)
+    }
+}
+
 /// The answer to a request.
 #[derive(JsonSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -390,4 +397,11 @@ pub struct PublishRequestStatus {
     /// message says more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+}
+
+impl PublishRequestStatus {
+    /// Whether this answers the request with that id, and not only says that it is being worked on.
+    pub fn answers(&self, id: &str) -> bool {
+        self.id == id && self.outcome.is_some()
+    }
 }

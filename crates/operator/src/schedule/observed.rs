@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use kube::ResourceExt;
 use teasel_api::request::{PUBLISH_REQUEST_ANNOTATION, PublishRequest};
-use teasel_api::spec::{PublishRequestStatus, RecommenderJob, ScheduledRecommenderJob, TenantPhase};
+use teasel_api::spec::{PublishRequestStatus, RecommenderJob, ScheduledRecommenderJob};
 
 use super::build;
 use crate::names::SCHEDULED_AT_ANNOTATION;
@@ -72,10 +72,7 @@ impl From<&RecommenderJob> for ChildJob {
             finished: finished(job),
             scored: tenants
                 .clone()
-                .filter(|tenant| {
-                    use TenantPhase::{NotPublished, Published, Scored};
-                    matches!(tenant.phase, Scored | Published | NotPublished)
-                })
+                .filter(|tenant| tenant.phase.is_scored())
                 .map(|tenant| tenant.name.clone())
                 .collect(),
             rolled_back_to: tenants.filter_map(|tenant| tenant.rolled_back_to.clone()).collect(),

@@ -1,12 +1,12 @@
 //! Requests to move a tenant's pointer. A schedule has no credentials and no lists: one of its jobs carries a request
 //! out, since all of them publish as the same owner, and the schedule repeats the answer.
 
-use teasel_api::request::{PUBLISH_REQUEST_ANNOTATION, PublishRequest};
+use teasel_api::request::PUBLISH_REQUEST_ANNOTATION;
 use teasel_api::spec::PublishRequestStatus;
 
 use super::ChildJob;
 use super::decide::{Action, Plan};
-use crate::names::short_hash;
+use crate::publish_request;
 
 impl Plan<'_> {
     /// Hands a request to a job, and takes over what that answers.
@@ -15,15 +15,11 @@ impl Plan<'_> {
         let Some(text) = annotations.and_then(|annotations| annotations.get(PUBLISH_REQUEST_ANNOTATION)) else {
             return;
         };
-        let request: PublishRequest = match serde_json::from_str(text) {
+        let request = match publish_request::read(text) {
             Ok(request) => request,
-            Err(error) => {
-                let id = format!("sha256:{}", short_hash(text, 16));
-                return self.refuse(&id, None, &format!("the annotation is no request: {error}"));
-            }
+            Err((id, message)) => return self.refuse(&id, None, &message),
         };
-        let answered = self.decision.status.publish_request.as_ref();
-        if answered.is_some_and(|answer| answer.id == request.id && answer.outcome.is_some()) {
+        if self.decision.status.publish_request.as_ref().is_some_and(|answer| answer.answers(&request.id)) {
             return;
         }
         let jobs = self.observed.jobs.iter().filter(|job| !job.deleting);
@@ -45,12 +41,8 @@ impl Plan<'_> {
             }
             return;
         }
-        if job.asked.as_deref() == Some(&request.id) {
-            // It is at it; its answer wakes us.
-            return;
-        }
         if is_busy(job) {
-            // Its own request comes first: the annotation holds one.
+            // It is at it, or at a request of its own, which comes first: the annotation holds one. Its answer wakes us.
             return;
         }
         self.decision.actions.push(Action::Ask {
@@ -76,6 +68,6 @@ impl Plan<'_> {
 
 /// Whether a job has a request that it hasn't answered.
 fn is_busy(job: &ChildJob) -> bool {
-    let answered = |id: &str| job.answer.as_ref().is_some_and(|answer| answer.id == id && answer.outcome.is_some());
+    let answered = |id: &str| job.answer.as_ref().is_some_and(|answer| answer.answers(id));
     job.asked.as_deref().is_some_and(|id| !answered(id))
 }

@@ -12,6 +12,7 @@ use super::stops::DEADLINE_EXCEEDED;
 use crate::job::restarts::Next;
 use crate::job::stages::{FrozenPart, attempt_hash, stage_of, template_of};
 use crate::names::short_hash;
+use crate::publish_request;
 use crate::task_key::TaskKey;
 
 impl Plan<'_> {
@@ -83,15 +84,11 @@ impl Plan<'_> {
     /// Carries out a request to move a tenant's pointer, and answers it.
     pub(super) fn serve_requests(&mut self, job: &Job) {
         let Some(text) = self.annotation(PUBLISH_REQUEST_ANNOTATION).map(str::to_owned) else { return };
-        let request: PublishRequest = match serde_json::from_str(&text) {
+        let request = match publish_request::read(&text) {
             Ok(request) => request,
-            Err(error) => {
-                let id = format!("sha256:{}", short_hash(&text, 16));
-                return self.answer(&id, None, "Refused", &format!("the annotation is no request: {error}"));
-            }
+            Err((id, message)) => return self.answer(&id, None, "Refused", &message),
         };
-        let answered = self.decision.status.publish_request.as_ref();
-        if answered.is_some_and(|answer| answer.id == request.id && answer.outcome.is_some()) {
+        if self.decision.status.publish_request.as_ref().is_some_and(|answer| answer.answers(&request.id)) {
             return;
         }
         let tenant = request.tenant.clone();
@@ -155,8 +152,7 @@ impl Plan<'_> {
         let (RequestAction::Rollback, Some(run)) = (request.action, &request.run) else { return };
         let (here, message) = (*run == self.uid, format!("rolled back to run {run}"));
         let Some(status) = self.tenant_mut(tenant) else { return };
-        let was_scored =
-            matches!(status.phase, TenantPhase::Published | TenantPhase::NotPublished | TenantPhase::Scored);
+        let was_scored = status.phase.is_scored();
         if here {
             status.phase = TenantPhase::Published;
             status.rolled_back_to = None;

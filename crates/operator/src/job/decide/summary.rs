@@ -7,7 +7,6 @@ use teasel_api::task::TaskKind;
 
 use super::Plan;
 use super::conditions::kind;
-use super::tenants::is_scored;
 use crate::names::QUEUE_LABEL;
 
 /// Attempts that are kept beside each task's newest and those that run.
@@ -88,7 +87,7 @@ impl Plan<'_> {
     fn report_published(&mut self) {
         let tenants = &self.decision.status.tenants;
         let all = tenants.len();
-        if all == 0 || !tenants.iter().any(|tenant| is_scored(tenant.phase)) {
+        if all == 0 || !tenants.iter().any(|tenant| tenant.phase.is_scored()) {
             return;
         }
         let count = |phase| tenants.iter().filter(|tenant| tenant.phase == phase).count();
@@ -145,7 +144,7 @@ impl Plan<'_> {
         let attempts = std::mem::take(&mut self.decision.status.attempts);
         let done = |attempt: &teasel_api::spec::AttemptStatus| {
             let tenant = attempt.tenant.as_deref().and_then(|tenant| self.tenant(tenant));
-            tenant.is_some_and(|tenant| is_scored(tenant.phase) && tenant.attempt >= Some(attempt.number))
+            tenant.is_some_and(|tenant| tenant.phase.is_scored() && tenant.attempt >= Some(attempt.number))
         };
         let is_newest = |attempt: &teasel_api::spec::AttemptStatus| {
             let same = attempts.iter().filter(|other| other.task == attempt.task && other.tenant == attempt.tenant);

@@ -22,7 +22,7 @@ impl Plan<'_> {
         let mut failed: Vec<(String, String)> = Vec::new();
         for tenant in &job.scoring.tenants {
             let phase = self.tenant(&tenant.name).map_or(TenantPhase::Pending, |status| status.phase);
-            if is_scored(phase) {
+            if phase.is_scored() {
                 continue;
             }
             let begins = phase != TenantPhase::Scoring;
@@ -110,7 +110,7 @@ impl Plan<'_> {
 
     fn conclude_scoring(&mut self, job: &Job, failed: &[(String, String)]) -> Standing {
         let phases: Vec<TenantPhase> = self.decision.status.tenants.iter().map(|tenant| tenant.phase).collect();
-        let scored = phases.iter().filter(|phase| is_scored(**phase)).count();
+        let scored = phases.iter().filter(|phase| phase.is_scored()).count();
         let all = phases.len();
         let works = phases.contains(&TenantPhase::Scoring);
         let allowed = failed.len() as u32 <= job.scoring.rollout.max_failed_tenants;
@@ -163,9 +163,4 @@ impl Plan<'_> {
     fn publishing(&self) -> bool {
         self.running().any(|(attempt, _)| attempt.task == TaskKind::Publish)
     }
-}
-
-/// Whether a tenant's lists are whole.
-pub(super) fn is_scored(phase: TenantPhase) -> bool {
-    matches!(phase, TenantPhase::Scored | TenantPhase::Published | TenantPhase::NotPublished)
 }
