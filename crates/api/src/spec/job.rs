@@ -26,7 +26,7 @@ use crate::location::Location;
     validation = Rule::new("!has(oldSelf.status) || !has(oldSelf.status.frozen) || !oldSelf.status.frozen.exists(f, f.stage == 'Model') || (has(self.spec.model) == has(oldSelf.spec.model) && (!has(self.spec.model) || self.spec.model == oldSelf.spec.model) && has(self.spec.training) == has(oldSelf.spec.training) && (!has(self.spec.training) || self.spec.training == oldSelf.spec.training))")
         .message("model and training can't be changed once training has begun: make a new job, which may start from this run's parameters with training.resumeFrom"),
     validation = Rule::new("!has(oldSelf.status) || !has(oldSelf.status.frozen) || !oldSelf.status.frozen.exists(f, f.stage == 'Gates') || (has(self.spec.gates) == has(oldSelf.spec.gates) && (!has(self.spec.gates) || self.spec.gates == oldSelf.spec.gates))")
-        .message("gates can't be changed while they are being decided, or once they have been passed"),
+        .message("gates can't be changed while they are being decided, or once they have been passed: wait for the decision and change them if it is GateNotMet, else make a new job"),
     printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
     printcolumn(name = "Ready", type_ = "integer", json_path = ".status.workers.ready"),
     printcolumn(name = "Epoch", type_ = "integer", json_path = ".status.progress.epoch"),
