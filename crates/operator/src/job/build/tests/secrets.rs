@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
+use crate::job::build::task_config_map;
 
 /// Every secret that a pod names, but for those that its image is pulled with.
 fn secrets(pod: &Value) -> BTreeSet<String> {
@@ -48,13 +49,13 @@ fn every_pod_has_the_secrets_of_its_own_places_and_no_other_tenants() {
 }
 
 #[test]
-fn a_task_file_names_no_other_tenants_places_but_for_those_that_training_keeps_in_its_record() {
+fn a_tenants_task_file_names_no_other_tenant() {
     let configuration = configuration(|_| {});
     let job = films(|_| {});
     for start in attempts(job.clone(), &configuration, true) {
         let Some(tenant) = &start.key.tenant else { continue };
         let template = pod_template(&job, &start, &configuration).unwrap();
-        let task = super::super::task_config_map(&job, &start, &template).unwrap();
+        let task = task_config_map(&job, &start, &template).unwrap();
         let text = serde_json::to_string(&task).unwrap();
         let other = if tenant == "city" { "campus" } else { "city" };
         assert!(text.contains(&format!("s3://{tenant}/lists")), "{text}");
