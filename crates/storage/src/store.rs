@@ -57,6 +57,8 @@ pub struct Store {
     inner: Arc<dyn ObjectStore>,
     prefix: Path,
     root: Url,
+    /// Address of the server, where it isn't the cloud's own.
+    endpoint: Option<String>,
     create_delays: ExponentialBuilder,
 }
 
@@ -77,6 +79,7 @@ impl Store {
         if let (Some(secret), true) = (&location.secret_ref, credentials.is_empty()) {
             return Err(bad(format!("its secret {} holds no keys, or wasn't handed over", secret.name)));
         }
+        let mut endpoint = None;
         let inner: Arc<dyn ObjectStore> = match url.scheme() {
             "file" => Arc::new(LocalFileSystem::new()),
             "memory" => Arc::new(InMemory::new()),
@@ -93,6 +96,7 @@ impl Store {
                     (false, true) => return Err(bad("its secret holds no AWS_ACCESS_KEY_ID".into())),
                     _ => {}
                 }
+                endpoint = builder.get_config_value(&AmazonS3ConfigKey::Endpoint);
                 let builder = builder.with_url(url.as_str()).with_retry(retries());
                 Arc::new(builder.build().map_err(|error| bad(error.to_string()))?)
             }
@@ -117,6 +121,7 @@ impl Store {
                 let builder = configure(empty, credentials, uri, |builder, key: AzureConfigKey, value| {
                     builder.with_config(key, value)
                 })?;
+                endpoint = builder.get_config_value(&AzureConfigKey::Endpoint);
                 let builder = builder.with_url(url.as_str()).with_retry(retries());
                 Arc::new(builder.build().map_err(|error| bad(error.to_string()))?)
             }
@@ -125,12 +130,12 @@ impl Store {
         let prefix = Path::from_url_path(url.path()).map_err(|error| bad(error.to_string()))?;
         let mut root = url;
         root.set_path("/");
-        Ok(Store { inner, prefix, root, create_delays: CREATE_DELAYS })
+        Ok(Store { inner, prefix, root, endpoint, create_delays: CREATE_DELAYS })
     }
 
     /// A place in `inner`, for tests that bring a store of their own.
     pub fn from_parts(inner: Arc<dyn ObjectStore>, root: Url, prefix: Path) -> Self {
-        Store { inner, prefix, root, create_delays: CREATE_DELAYS }
+        Store { inner, prefix, root, endpoint: None, create_delays: CREATE_DELAYS }
     }
 
     /// The same place, whose creates are tried again at once: for tests that count steps instead of time.
@@ -147,6 +152,12 @@ impl Store {
     /// This place's URL, without a slash at its end.
     pub fn uri(&self) -> String {
         format!("{}{}", self.root, self.prefix).trim_end_matches('/').to_owned()
+    }
+
+    /// Address of the server that `uri` is asked of, where the credentials name one: two servers may have buckets of
+    /// one name.
+    pub fn endpoint(&self) -> Option<&str> {
+        self.endpoint.as_deref()
     }
 
     /// URL of an object of this place.

@@ -7,6 +7,18 @@ use serde::{Deserialize, Serialize};
 use super::{DataSpec, GateSpec, ModelSpec, RecommenderJobStatus, ScoringSpec, TrainingSpec};
 use crate::location::Location;
 
+/// The rule that fields of the spec stay as they are once their stage is frozen. Pod templates aren't among them: how a
+/// worker is run doesn't change what it does.
+fn frozen(stage: &str, fields: &str) -> String {
+    let unchanged = fields.split(' ').map(|field| {
+        let field = field.replace('.', ".?");
+        format!("self.spec.?{field} == oldSelf.spec.?{field}")
+    });
+    let unchanged: Vec<String> = unchanged.collect();
+    let begun = format!("oldSelf.?status.?frozen.orValue([]).exists(f, f.stage == '{stage}')");
+    format!("!{begun} || ({})", unchanged.join(" && "))
+}
+
 /// Trains one recommender and publishes its recommendations for each tenant.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[kube(
@@ -21,11 +33,11 @@ use crate::location::Location;
     derive = "PartialEq",
     doc = "Trains one recommender and publishes its recommendations for each tenant.",
     validation = Rule::new("self.metadata.name.size() <= 40").message("the name of a job has at most 40 characters"),
-    validation = Rule::new("!has(oldSelf.status) || !has(oldSelf.status.frozen) || !oldSelf.status.frozen.exists(f, f.stage == 'Data') || (self.spec.data == oldSelf.spec.data && self.spec.storage == oldSelf.spec.storage)")
-        .message("data and storage can't be changed once work with them has begun: make a new job, which may start from this run's parameters with training.resumeFrom"),
-    validation = Rule::new("!has(oldSelf.status) || !has(oldSelf.status.frozen) || !oldSelf.status.frozen.exists(f, f.stage == 'Model') || (has(self.spec.model) == has(oldSelf.spec.model) && (!has(self.spec.model) || self.spec.model == oldSelf.spec.model) && has(self.spec.training) == has(oldSelf.spec.training) && (!has(self.spec.training) || self.spec.training == oldSelf.spec.training))")
-        .message("model and training can't be changed once training has begun: make a new job, which may start from this run's parameters with training.resumeFrom"),
-    validation = Rule::new("!has(oldSelf.status) || !has(oldSelf.status.frozen) || !oldSelf.status.frozen.exists(f, f.stage == 'Gates') || (has(self.spec.gates) == has(oldSelf.spec.gates) && (!has(self.spec.gates) || self.spec.gates == oldSelf.spec.gates))")
+    validation = Rule::new(frozen("Data", "storage data.interactions data.items data.minimumInteractions data.split"))
+        .message("data and storage, but for data.template, can't be changed once work with them has begun: make a new job, which may start from this run's parameters with training.resumeFrom"),
+    validation = Rule::new(frozen("Model", "model training.workers training.processesPerWorker training.device training.epochs training.batchSize training.learningRate training.seed training.earlyStopping training.checkpoint training.resumeFrom training.schedulingTimeout training.failurePolicy"))
+        .message("model and training, but for training.template, can't be changed once training has begun: make a new job, which may start from this run's parameters with training.resumeFrom"),
+    validation = Rule::new(frozen("Gates", "gates"))
         .message("gates can't be changed while they are being decided, or once they have been passed: wait for the decision and change them if it is GateNotMet, else make a new job"),
     printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
     printcolumn(name = "Ready", type_ = "integer", json_path = ".status.workers.ready"),
@@ -111,4 +123,28 @@ pub struct HistorySpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub days: Option<u32>,
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use kube::CustomResourceExt;
+
+    use super::*;
+
+    #[test]
+    fn every_field_of_a_frozen_stage_is_in_its_rule_but_for_the_template() {
+        let crd = serde_json::to_value(RecommenderJob::crd()).unwrap();
+        let schema = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
+        let rules = schema["x-kubernetes-validations"].as_array().unwrap();
+        for (stage, section) in [("Data", "data"), ("Model", "training")] {
+            let rules = rules.iter().filter_map(|rule| rule["rule"].as_str());
+            let rule = rules.clone().find(|rule| rule.contains(&format!("'{stage}'"))).unwrap();
+            let fields = schema["properties"]["spec"]["properties"][section]["properties"].as_object().unwrap();
+            for field in fields.keys() {
+                let named = rule.contains(&format!("self.spec.?{section}.?{field} == "));
+                assert_eq!(named, field != "template", "{section}.{field}: {rule}");
+            }
+        }
+    }
 }

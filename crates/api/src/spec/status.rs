@@ -167,6 +167,9 @@ pub struct AttemptStatus {
     pub job_uid: Option<String>,
     /// hash over the fields that the attempt was made from.
     pub hash: String,
+    /// generation is metadata.generation when it was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generation: Option<i64>,
     /// startTime is when the attempt was decided on.
     #[schemars(schema_with = "timestamp")]
     pub start_time: jiff::Timestamp,
@@ -322,6 +325,9 @@ pub struct TenantStatus {
     /// hash over the tenant's resolved fields, from its first attempt on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hash: Option<String>,
+    /// generation is metadata.generation when they were resolved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generation: Option<i64>,
     /// prepared is the value of the tenant column whose users were laid out for scoring, hashed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prepared: Option<String>,

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 use teasel_api::outcome::{ExitCode, Outcome};
-use teasel_api::resolved::Job;
 use teasel_api::task::{TASK_VERSION, Task, TaskFile};
+use teasel_storage::Store;
 
 use super::attempts;
 use super::interrupt::Interrupt;
@@ -142,8 +142,9 @@ fn tails(folder: &Path) -> String {
 }
 
 /// Takes the lock of a job's storage on this machine; it is released when what is returned is dropped.
-pub(super) fn lock(job: &Job) -> Result<File, Failure> {
-    let name = hex::encode(Sha256::digest(format!("{}\n{}", job.storage.uri, job.name)));
+pub(super) fn lock(job: &str, storage: &Store) -> Result<File, Failure> {
+    let server = storage.endpoint().unwrap_or_default();
+    let name = hex::encode(Sha256::digest(format!("{server}\n{}\n{job}", storage.uri())));
     let folder = std::env::temp_dir().join(format!("teasel-locks-{}", nix::unistd::getuid()));
     let failed = |error| Failure::local("can't take the job's lock", error);
     std::fs::create_dir_all(&folder).map_err(failed)?;
@@ -153,8 +154,35 @@ pub(super) fn lock(job: &Job) -> Result<File, Failure> {
         Ok(()) => Ok(file),
         Err(std::fs::TryLockError::WouldBlock) => Err(Failure::new(
             ExitCode::TryAgain,
-            format!("the job {} is being run on this machine already; wait for it or stop it", job.name),
+            format!("the job {job} is being run on this machine already; wait for it or stop it"),
         )),
         Err(std::fs::TryLockError::Error(error)) => Err(failed(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use teasel_api::location::Location;
+    use teasel_storage::Credentials;
+
+    use super::*;
+
+    fn bucket(endpoint: &str) -> Store {
+        let keys = [("aws_access_key_id", "key"), ("aws_secret_access_key", "secret"), ("aws_endpoint", endpoint)];
+        let pairs = keys.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let location = Location { uri: format!("s3://films-{}/a", std::process::id()), secret_ref: None };
+        Store::open(&location, &Credentials::from_pairs(pairs)).unwrap()
+    }
+
+    #[test]
+    fn runs_of_a_job_wait_for_each_other_only_on_the_same_server() {
+        let one = bucket("https://one.example");
+        let held = lock("films", &one).unwrap();
+        assert_eq!(lock("films", &one).unwrap_err().exit_code(), ExitCode::TryAgain as u8);
+        lock("books", &one).unwrap();
+        lock("films", &one.sub("b")).unwrap();
+        lock("films", &bucket("https://two.example")).unwrap();
+        drop(held);
+        lock("films", &one).unwrap();
     }
 }

@@ -42,7 +42,7 @@ async fn run_stages(arguments: &RunArguments, interrupt: Interrupt) -> Result<()
     let secrets = Secrets::read(&arguments.secrets.files)?;
     secrets.check(&job)?;
     let storage = open(&job.storage, "storage", &secrets)?;
-    let _lock = local::lock(&job)?;
+    let _lock = local::lock(&job.name, &storage)?;
     let mut local = Local::new(&arguments.job.display().to_string(), interrupt)?;
 
     let prepared = stages::prepare(&mut local, &job, &secrets).await?;

@@ -4,7 +4,7 @@
 mod tests;
 
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{ConfigMap, Service};
+use k8s_openapi::api::core::v1::{ConfigMap, PodTemplateSpec, Service};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use kube::api::{DeleteParams, PostParams, Preconditions};
 use kube::{Api, Client, Resource, ResourceExt};
@@ -119,20 +119,36 @@ async fn begin(
     let failed = |source| ApplyError::Build { start: Box::new(start.clone()), source };
     let template = build::pod_template(job, start, configuration).map_err(failed)?;
     let task = build::task_config_map(job, start, &template).map_err(failed)?;
+    let created = create_all(client, configuration, job, start, template, &task).await;
+    created.map_err(|error| {
+        let (may_pass, message) = match &error {
+            ApplyError::Kube(kube::Error::Api(status)) if matches!(status.code, 400 | 403 | 422) => {
+                (status.code == 403, status.message.clone())
+            }
+            // It takes somebody to remove the other one.
+            ApplyError::NameTaken { .. } => (false, format!("{error}; remove it, and ask for a retry")),
+            _ => return error,
+        };
+        ApplyError::Refused { start: Box::new(start.clone()), may_pass, message }
+    })
+}
+
+async fn create_all(
+    client: &Client,
+    configuration: &Configuration,
+    job: &RecommenderJob,
+    start: &Start,
+    template: PodTemplateSpec,
+    task: &ConfigMap,
+) -> Result<(), ApplyError> {
     if configuration.network_policy.enabled {
         renew(client, job, build::network_policy(job, &configuration.network_policy)).await?;
     }
-    create(client, job, &task).await?;
+    create(client, job, task).await?;
     if start.key.kind == TaskKind::Train {
         create(client, job, &build::service(job, start)).await?;
     }
-    match create(client, job, &build::attempt_job(job, start, template)).await {
-        Err(ApplyError::Kube(kube::Error::Api(status))) if matches!(status.code, 400 | 403 | 422) => {
-            let message = status.message.clone();
-            Err(ApplyError::Refused { start: Box::new(start.clone()), may_pass: status.code == 403, message })
-        }
-        other => other,
-    }
+    create(client, job, &build::attempt_job(job, start, template)).await
 }
 
 /// Creates the job's NetworkPolicy, or makes it say what the operator is told now: else a job whose pods were cut off
@@ -185,11 +201,10 @@ where
 }
 
 /// Whether what was found is the object that `owner` would have created: another task's may have its name.
-fn is_same<K: Resource>(found: &K, object: &K, owner: &str) -> bool {
-    let subject = |object: &K| {
-        [TASK_LABEL, TENANT_LABEL, ATTEMPT_LABEL, FROZEN_LABEL].map(|label| object.labels().get(label).cloned())
-    };
-    is_owned_by(found, owner) && subject(found) == subject(object)
+fn is_same(found: &impl Resource, object: &impl Resource, owner: &str) -> bool {
+    let labels = [TASK_LABEL, TENANT_LABEL, ATTEMPT_LABEL, FROZEN_LABEL];
+    is_owned_by(found, owner)
+        && labels.iter().all(|label| found.labels().get(*label) == object.labels().get(*label))
 }
 
 /// Deletes an object and what it owns; one that is gone, or another of its name, is fine.

@@ -24,7 +24,7 @@ use crate::names::{
 use crate::schedule::recorded;
 use crate::task_key::TaskKey;
 
-/// How long a Job may be without pods before its events are read.
+/// How long a Job may be without some of its pods before its events are read.
 const PODS_EXPECTED: jiff::SignedDuration = jiff::SignedDuration::from_secs(3);
 /// How long a worker may take to say how far it is.
 const PROGRESS_TIMEOUT: Duration = Duration::from_secs(2);
@@ -56,7 +56,7 @@ pub async fn dereference(context: &Context, now: Timestamp, job: RecommenderJob)
     for child in jobs.items.iter().filter(|child| is_owned_by(*child, &uid)) {
         let pods = by_job.remove(&child.uid().unwrap_or_default()).unwrap_or_default();
         let Some(mut child) = read_child(child, pods) else { continue };
-        if child.pods.is_empty() && lacks_pods(now, &child) {
+        if lacks_pods(now, &child) {
             child.refusal = refusal(client, &namespace, &child.uid).await?;
         }
         children.push(child);
@@ -166,7 +166,10 @@ fn read_container(status: &ContainerStatus) -> Container {
 }
 
 fn lacks_pods(now: Timestamp, child: &Child) -> bool {
-    child.state == ChildState::Running && !child.suspended && child.since + PODS_EXPECTED < now
+    // Of shards that are done the pods may be gone.
+    let there = child.pods.len() + child.succeeded as usize;
+    let goes = child.state == ChildState::Running && !child.suspended;
+    goes && there < child.parallelism as usize && child.since + PODS_EXPECTED < now
 }
 
 /// Why the Job controller couldn't create pods: quota and Pod Security bite there, and only an event says so.

@@ -51,6 +51,7 @@ pub fn begin(
         number,
         job_uid: None,
         hash: hash.to_owned(),
+        generation: None,
         start_time: now,
         end_time: None,
         first_step: done,

@@ -91,6 +91,15 @@ impl End {
     pub fn suspended() -> Self {
         End::new(AttemptOutcome::Suspended, "Suspended", "stopped since the job is suspended")
     }
+
+    /// An end of what couldn't start, since it is to be tried otherwise, or again at once.
+    pub fn superseded() -> Self {
+        End::new(
+            AttemptOutcome::Suspended,
+            "Superseded",
+            "its pods couldn't start, and the job was changed or retried",
+        )
+    }
 }
 
 /// Judges a child. `scheduling_timeout` bounds how long its pods may wait for nodes.

@@ -82,6 +82,7 @@ impl Rank<'_> {
         let rendezvous = Rendezvous::join(
             &self.arguments.rendezvous,
             format!("{}-{}", self.file.incarnation, self.file.attempt),
+            Duration::from_secs(self.task.job.training.scheduling_timeout_seconds),
         )?;
         let (start, lead) = if self.arguments.rank == 0 {
             let led = self.runtime.block_on(self.lead(&storage));

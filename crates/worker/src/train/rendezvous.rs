@@ -10,8 +10,12 @@ use teasel_c10d::{CudaDevice, ProcessGroup, Store};
 use super::position::Position;
 use crate::error::TaskError;
 
-/// How long ranks wait for the host, and for rank 0 to have claimed the run and read its checkpoint.
-const START_TIMEOUT: Duration = Duration::from_secs(300);
+/// How long the host waits for itself.
+const HOST_TIMEOUT: Duration = Duration::from_secs(300);
+/// How long ranks wait for each other beyond the time that their pods may take to be placed: images are pulled, rank 0
+/// claims the run and reads its checkpoint, every rank reads its part of the data. As long as the operator lets a pod
+/// try to start. Whoever started the workers ends those that wait for one that is gone.
+const START_TIMEOUT: Duration = Duration::from_secs(30 * 60);
 /// How long a collective waits for a rank. Work that only rank 0 does between two collectives must be shorter.
 const GROUP_TIMEOUT: Duration = Duration::from_secs(120);
 
@@ -20,6 +24,7 @@ const GROUP_TIMEOUT: Duration = Duration::from_secs(120);
 const NCCL_TIMEOUT: Duration = Duration::from_secs(240);
 
 const START: &str = "start";
+const ALL_HERE: &str = "all-here";
 const GROUP: &str = "group-0";
 
 /// What rank 0 decided for all.
@@ -45,7 +50,7 @@ pub(super) fn host(address: &str) -> Result<Store, TaskError> {
     let (_, port) = split(address)?;
     // It listens on every interface, and calls itself first. Not by its name: where that isn't known yet, or no more, the
     // agent would wait for it and heed no signal.
-    let hosted = Store::host("127.0.0.1", port, START_TIMEOUT);
+    let hosted = Store::host("127.0.0.1", port, HOST_TIMEOUT);
     // Nobody else's end is behind this: the port is taken, or not free yet.
     hosted.map_err(|error| TaskError::scratch("host the rendezvous", std::io::Error::other(error)))
 }
@@ -56,13 +61,21 @@ pub(super) struct Rendezvous {
     address: String,
     /// Of this attempt alone: a port may come to serve another run.
     scope: String,
+    /// How long to wait for ranks that haven't come yet.
+    patience: Duration,
 }
 
 impl Rendezvous {
-    /// Connects to the store at `address`, for the attempt `scope`.
-    pub(super) fn join(address: &str, scope: String) -> Result<Self, TaskError> {
+    /// Connects to the store at `address`, for the attempt `scope`, whose workers may take `placement` to be placed.
+    pub(super) fn join(address: &str, scope: String, placement: Duration) -> Result<Self, TaskError> {
         let (host, port) = split(address)?;
-        Ok(Rendezvous { store: Store::connect(host, port, START_TIMEOUT)?, address: address.to_owned(), scope })
+        let patience = placement.saturating_add(START_TIMEOUT);
+        Ok(Rendezvous {
+            store: Store::connect(host, port, patience)?,
+            address: address.to_owned(),
+            scope,
+            patience,
+        })
     }
 
     /// Rank 0 tells the others how training starts.
@@ -73,14 +86,29 @@ impl Rendezvous {
 
     /// The other ranks wait for it.
     pub(super) fn await_start(&self) -> Result<Start, TaskError> {
-        let json = self.store.get(&self.key(START), START_TIMEOUT)?;
+        let json = self.store.get(&self.key(START), self.patience)?;
         serde_json::from_slice(&json).map_err(|error| TaskError::bug(format!("rank 0 said: {error}")))
     }
 
-    /// Forms the group of all ranks, each with its GPU where they train on some.
+    /// Waits until every rank is here: collectives wait for each other for a short time only.
+    fn meet(&self, rank: u32, world: u32) -> Result<(), TaskError> {
+        let here = |rank: u32| self.key(&format!("here-{rank}"));
+        if rank == 0 {
+            for other in 1..world {
+                self.store.get(&here(other), self.patience)?;
+            }
+            return Ok(self.store.set(&self.key(ALL_HERE), b"yes")?);
+        }
+        self.store.set(&here(rank), b"yes")?;
+        self.store.get(&self.key(ALL_HERE), self.patience)?;
+        Ok(())
+    }
+
+    /// Forms the group of all ranks, each with its GPU where they train on some, once all have come.
     pub(super) fn group(&self, rank: u32, world: u32, cuda: Option<CudaDevice>) -> Result<ProcessGroup, TaskError> {
         let own =
             own_address(&self.address).map_err(|source| TaskError::scratch("find this host's address", source))?;
+        self.meet(rank, world)?;
         let group = ProcessGroup::gloo(&self.store, rank, world, &own, GROUP_TIMEOUT, &self.key(GROUP))?;
         match cuda {
             Some(device) => Ok(group.with_nccl(device, NCCL_TIMEOUT)?),

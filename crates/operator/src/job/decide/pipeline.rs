@@ -32,6 +32,9 @@ pub(super) enum Standing {
     },
 }
 
+/// How many tenants a message names.
+const NAMED_TENANTS: usize = 5;
+
 impl Plan<'_> {
     /// Checks the spec, and puts in the frozen fields where some are.
     pub(super) fn validate(&mut self, resolved: Result<&Job, &[Violation]>) -> Option<Job> {
@@ -72,10 +75,11 @@ impl Plan<'_> {
                 part.clone().apply(&mut job);
                 // Another release may resolve the same fields otherwise; only an edit is worth a word.
                 if frozen.generation != self.generation {
-                    changed.push(current.label());
+                    changed.push(current.label().to_owned());
                 }
             }
         }
+        changed.extend(self.keep_tenants(&mut job));
         if changed.is_empty() {
             self.set(kind::VALIDATED, true, "Valid", "every field is understood");
         } else {
@@ -86,6 +90,44 @@ impl Plan<'_> {
             self.set(kind::VALIDATED, false, "FrozenFieldChanged", message);
         }
         Some(job)
+    }
+
+    /// Puts the tenants' frozen fields in, and names what of them was changed.
+    fn keep_tenants(&self, job: &mut Job) -> Option<String> {
+        let mut changed = Vec::new();
+        let complete = self.holds(kind::COMPLETE);
+        for tenant in job.scoring.tenants.clone() {
+            let Some(status) = self.tenant(&tenant.name) else { continue };
+            let is_frozen = complete || status.phase == TenantPhase::Scoring || status.phase.is_scored();
+            let Some(hash) = status.hash.as_ref().filter(|_| is_frozen) else { continue };
+            if FrozenPart::of_tenant(&tenant, job).hash() == *hash {
+                continue;
+            }
+            let kept = self.observed.frozen.iter().find(|part| {
+                // The name first: hashing is what takes long.
+                part.tenant() == Some(&tenant.name) && part.hash() == *hash
+            });
+            let Some(kept) = kept else { continue };
+            kept.clone().apply(job);
+            if status.generation != Some(self.generation) {
+                changed.push(tenant.name);
+            }
+        }
+        if complete {
+            job.scoring.tenants.retain(|tenant| {
+                let late = self.tenant(&tenant.name).is_none();
+                if late {
+                    changed.push(tenant.name.clone());
+                }
+                !late
+            });
+        }
+        let others = changed.split_off(changed.len().min(NAMED_TENANTS)).len();
+        match (changed.is_empty(), others) {
+            (true, _) => None,
+            (false, 0) => Some(format!("tenant {}", changed.join(", "))),
+            (false, others) => Some(format!("tenant {} and {others} more", changed.join(", "))),
+        }
     }
 
     /// Takes the job one step on.
@@ -214,6 +256,7 @@ impl Plan<'_> {
             (failed, _) => format!("{failed} tenants failed, as many as rollout.maxFailedTenants allows"),
         };
         self.set(kind::COMPLETE, true, "Completed", &message);
+        self.clear(kind::RESTARTING, "Completed", "the job has ended");
         self.note(false, "Completed", message);
     }
 

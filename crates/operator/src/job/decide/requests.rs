@@ -9,8 +9,10 @@ use super::Plan;
 use super::conditions::kind;
 use super::start::Made;
 use super::stops::DEADLINE_EXCEEDED;
+use crate::job::observed::ChildState;
 use crate::job::restarts::Next;
 use crate::job::stages::{FrozenPart, attempt_hash, stage_of, template_of};
+use crate::job::verdict::{End, obstacle};
 use crate::names::short_hash;
 use crate::publish_request;
 use crate::task_key::TaskKey;
@@ -27,11 +29,14 @@ impl Plan<'_> {
         let mut mended = false;
         for index in 0..self.attempts().len() {
             let attempt = &self.attempts()[index];
-            let waits = asked && self.waits_to_retry(attempt, job);
-            if !waits && !self.has_failed_for_good(attempt, job) {
+            let edited = self.is_edited(attempt, job);
+            if (asked || edited) && self.is_kept_from_starting(attempt) {
+                let child = self.child_of(attempt);
+                self.conclude(index, &End::superseded(), child);
                 continue;
             }
-            if asked || self.current_hash(attempt, job).is_some_and(|hash| hash != attempt.hash) {
+            let waits = asked && self.waits_to_retry(attempt, job);
+            if (waits || self.has_failed_for_good(attempt, job)) && (asked || edited) {
                 self.decision.status.attempts[index].mended = true;
                 mended = true;
             }
@@ -51,6 +56,26 @@ impl Plan<'_> {
         if asked {
             self.status().retry = retry;
         }
+    }
+
+    /// Whether the attempt would be made from other fields now. Another release of the operator may resolve the same
+    /// fields otherwise: that mends nothing.
+    fn is_edited(&self, attempt: &AttemptStatus, job: &Job) -> bool {
+        if attempt.task == TaskKind::Publish {
+            let mut tenants = job.scoring.tenants.iter();
+            let tenant = tenants.find(|tenant| Some(&tenant.name) == attempt.tenant.as_ref());
+            return tenant.is_some_and(|tenant| self.is_tenant_edited(tenant, job));
+        }
+        attempt.generation != Some(self.generation)
+            && self.current_hash(attempt, job).is_some_and(|hash| hash != attempt.hash)
+    }
+
+    /// Whether the attempt's pods can't start: it has nothing to lose, and another may have what this one lacks.
+    fn is_kept_from_starting(&self, attempt: &AttemptStatus) -> bool {
+        let child = self.child_of(attempt).filter(|_| attempt.outcome.is_none());
+        child.is_some_and(|child| {
+            child.state == ChildState::Running && !child.suspended && obstacle(child).is_some()
+        })
     }
 
     fn is_newest(&self, attempt: &AttemptStatus) -> bool {
@@ -100,6 +125,16 @@ impl Plan<'_> {
             Ok(action) => action,
             Err(message) => return self.answer(&request.id, Some(&tenant), "Refused", message),
         };
+        if self.holds(kind::SUSPENDED) {
+            // Nothing may run now.
+            self.status().publish_request = Some(PublishRequestStatus {
+                id: request.id,
+                tenant: Some(tenant),
+                outcome: None,
+                message: Some("waits until the job isn't suspended any more".into()),
+            });
+            return;
+        }
         let key = TaskKey::of_tenant(TaskKind::Publish, &tenant);
         let hash = short_hash(&request.id, 16);
         let newest = self.newest(&key).filter(|newest| newest.hash == hash).cloned();

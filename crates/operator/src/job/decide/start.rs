@@ -33,7 +33,8 @@ impl Plan<'_> {
     pub(super) fn begin(&mut self, key: &TaskKey, made: Made) {
         let number = self.next_number(key);
         let previous = self.newest(key);
-        let attempt = restarts::begin(self.now, key.kind, key.tenant.as_deref(), number, &made.hash, previous);
+        let mut attempt = restarts::begin(self.now, key.kind, key.tenant.as_deref(), number, &made.hash, previous);
+        attempt.generation = Some(self.generation);
         self.note(false, "Started", format!("{key}, attempt {number}"));
         self.status().attempts.push(attempt);
         self.create(key, number, made);

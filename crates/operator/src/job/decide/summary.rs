@@ -87,7 +87,8 @@ impl Plan<'_> {
     fn report_published(&mut self) {
         let tenants = &self.decision.status.tenants;
         let all = tenants.len();
-        if all == 0 || !tenants.iter().any(|tenant| tenant.phase.is_scored()) {
+        let some_scored = tenants.iter().any(|tenant| tenant.phase.is_scored());
+        if all == 0 || !(some_scored || self.holds(kind::COMPLETE)) {
             return;
         }
         let count = |phase| tenants.iter().filter(|tenant| tenant.phase == phase).count();

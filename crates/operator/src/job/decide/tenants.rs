@@ -8,6 +8,7 @@ use super::conditions::kind;
 use super::effects::tenant_message;
 use super::pipeline::Standing;
 use super::{Action, Plan};
+use crate::job::restarts::Next;
 use crate::job::stages::FrozenPart;
 use crate::task_key::TaskKey;
 
@@ -21,6 +22,10 @@ impl Plan<'_> {
         let mut working = self.tenants_in(TenantPhase::Scoring) as u32;
         let mut failed: Vec<(String, String)> = Vec::new();
         for tenant in &job.scoring.tenants {
+            if let Some(message) = self.still_unpublished(tenant, job) {
+                failed.push((tenant.name.clone(), message));
+                continue;
+            }
             let phase = self.tenant(&tenant.name).map_or(TenantPhase::Pending, |status| status.phase);
             if phase.is_scored() {
                 continue;
@@ -47,7 +52,7 @@ impl Plan<'_> {
 
     fn has_failed(&self, tenant: &Tenant, job: &Job) -> bool {
         let key = TaskKey::of_tenant(TaskKind::Score, &tenant.name);
-        self.next(&key, job) == Some(crate::job::restarts::Next::GiveUp)
+        self.next(&key, job) == Some(Next::GiveUp)
     }
 
     fn tenants_in(&self, phase: TenantPhase) -> usize {
@@ -58,7 +63,9 @@ impl Plan<'_> {
         let key = TaskKey::of_tenant(TaskKind::Score, &tenant.name);
         // A tenant that has begun goes on as it began, unless it failed and was changed.
         let (tenant, shards) = self.frozen_tenant(tenant, job);
-        let standing = self.drive(&key, job, "", false, |plan| plan.score_task(job, &tenant, shards));
+        // Scored once, and taken out of the job since: the lists are found whole, or made for the tenant's new fields.
+        let again = self.tenant(&tenant.name).is_some_and(|status| status.phase == TenantPhase::Pending);
+        let standing = self.drive(&key, job, "", again, |plan| plan.score_task(job, &tenant, shards));
         let newest = self.newest(&key).map(|newest| (newest.number, newest.job_uid.clone()));
         let part = FrozenPart::Tenant { tenant: tenant.clone(), shards };
         if standing == Standing::Working {
@@ -70,10 +77,15 @@ impl Plan<'_> {
                     Action::Freeze(Box::new(part.clone())),
                 );
             }
+            let (hash, generation) = (part.hash(), self.generation);
             if let Some(status) = self.tenant_mut(&tenant.name) {
                 status.phase = TenantPhase::Scoring;
                 status.uri = Some(tenant.output.uri.clone());
-                status.hash = Some(part.hash());
+                if status.hash.as_ref() != Some(&hash) {
+                    status.hash = Some(hash);
+                    status.generation = Some(generation);
+                }
+                status.score_hash = None;
                 status.message = None;
             }
         }
@@ -140,23 +152,57 @@ impl Plan<'_> {
             return;
         }
         for tenant in &job.scoring.tenants {
-            let Some(status) = self.tenant(&tenant.name).filter(|status| status.phase == TenantPhase::Scored)
-            else {
-                continue;
-            };
-            let Some(score_hash) = status.score_hash.clone() else { continue };
-            let action = PublishAction::Publish { run: self.uid.clone(), score_hash, take_over: false };
-            let key = TaskKey::of_tenant(TaskKind::Publish, &tenant.name);
-            if let Standing::Stuck { reason, message } =
-                self.drive(&key, job, "", false, |plan| plan.publish_task(job, tenant, action.clone()))
-            {
-                self.tenant_failed(&tenant.name, &reason, &message);
-            }
-            let newest = self.newest(&key).map(|newest| newest.number);
-            if let Some(status) = self.tenant_mut(&tenant.name) {
-                status.attempt = status.attempt.max(newest);
-            }
+            self.still_unpublished(tenant, job);
+            self.publish_tenant(tenant, job);
         }
+    }
+
+    fn publish_tenant(&mut self, tenant: &Tenant, job: &Job) {
+        let scored = self.tenant(&tenant.name).filter(|status| status.phase == TenantPhase::Scored);
+        let Some(score_hash) = scored.and_then(|status| status.score_hash.clone()) else { return };
+        let action = PublishAction::Publish { run: self.uid.clone(), score_hash, take_over: false };
+        let key = TaskKey::of_tenant(TaskKind::Publish, &tenant.name);
+        let made = self.publish_task(job, tenant, action);
+        // The pointer is moved on request too, by attempts at the same task.
+        let newest = self.newest(&key).map(|newest| (newest.hash != made.hash, newest.outcome.is_none()));
+        let requested = newest.is_some_and(|(other, _)| other);
+        if requested && newest.is_some_and(|(_, runs)| runs) {
+            return;
+        }
+        if let Standing::Stuck { reason, message } = self.drive(&key, job, "", requested, |_| made.clone()) {
+            self.tenant_failed(&tenant.name, &reason, &message);
+        }
+        let newest = self.newest(&key).map(|newest| newest.number);
+        if let Some(status) = self.tenant_mut(&tenant.name) {
+            status.attempt = status.attempt.max(newest);
+        }
+    }
+
+    /// Whether a failed tenant's lists would be made from other fields now. On a complete job nothing is made any more.
+    pub(super) fn is_tenant_edited(&self, tenant: &Tenant, job: &Job) -> bool {
+        let failed = self.tenant(&tenant.name).filter(|status| status.phase == TenantPhase::Failed);
+        failed.filter(|_| !self.holds(kind::COMPLETE)).is_some_and(|failed| {
+            failed.generation != Some(self.generation)
+                && failed.hash.as_ref() != Some(&FrozenPart::of_tenant(tenant, job).hash())
+        })
+    }
+
+    /// Why a tenant can't be published whose lists are whole, as long as nothing was changed since; where something
+    /// was, the tenant is taken up again.
+    fn still_unpublished(&mut self, tenant: &Tenant, job: &Job) -> Option<String> {
+        let failed = self.tenant(&tenant.name).filter(|status| status.phase == TenantPhase::Failed)?;
+        failed.score_hash.as_ref()?;
+        let edited = self.is_tenant_edited(tenant, job);
+        let key = TaskKey::of_tenant(TaskKind::Publish, &tenant.name);
+        let given_up = self.next(&key, job) == Some(Next::GiveUp);
+        if given_up && !edited {
+            return Some(self.newest(&key).and_then(|newest| newest.message.clone()).unwrap_or_default());
+        }
+        if let Some(status) = self.tenant_mut(&tenant.name) {
+            // Lists at another place, or of another length, are to be made first.
+            status.phase = if edited { TenantPhase::Pending } else { TenantPhase::Scored };
+        }
+        None
     }
 
     /// Whether a tenant's lists are being published by a task of their own.

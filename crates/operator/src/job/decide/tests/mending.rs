@@ -120,3 +120,59 @@ fn a_spec_that_is_wrong_fails_with_the_field_and_an_edit_mends_it() {
     world.settle();
     assert_eq!(world.phase(), Phase::Preparing);
 }
+
+#[test]
+fn another_release_that_resolves_the_same_spec_otherwise_mends_nothing() {
+    let mut world = World::new(&["a"], |_| {});
+    world.settle();
+    world.end(&TaskKey::of_job(TaskKind::Prepare), ExitCode::BadData, |_| {});
+    world.settle();
+    let status = world.job.status.as_mut().unwrap();
+    status.attempts.iter_mut().for_each(|attempt| attempt.hash = "of another release".into());
+    world.settle();
+    assert_eq!((world.phase(), world.started.len()), (Phase::Failed, 1));
+}
+
+/// A world whose training finds no node.
+fn unplaced() -> World {
+    let mut world = World::new(&["a"], |_| {});
+    world.settle();
+    world.succeed(TaskKind::Prepare);
+    world.children.last_mut().unwrap().pods[1] = Pod { index: 1, ..Pod::default() };
+    world.step(usize::MAX);
+    assert_eq!(world.reason_of("Trained"), "False/Unschedulable");
+    world
+}
+
+#[test]
+fn pods_that_cannot_start_are_made_anew_from_another_template_at_once() {
+    let mut world = unplaced();
+    world.edit(|job| job["spec"]["training"]["template"] = json!({"spec": {"nodeSelector": {"pool": "large"}}}));
+    world.step(usize::MAX);
+    assert_eq!(world.reason_of("Validated"), "True/Valid");
+    let (key, number, _) = world.started.last().unwrap();
+    assert_eq!((key.kind, *number, world.running().len()), (TaskKind::Train, 2, 1));
+    assert_eq!(world.status().restarts, None);
+}
+
+#[test]
+fn pods_that_cannot_start_are_made_anew_by_a_retry_at_once() {
+    let mut world = unplaced();
+    world.edit(|job| job["metadata"]["annotations"] = json!({"teasel.dev/retry": "now"}));
+    world.step(usize::MAX);
+    assert_eq!(world.started.last().unwrap().1, 2);
+    world.step(usize::MAX);
+    assert_eq!(world.started.last().unwrap().1, 2);
+}
+
+#[test]
+fn pods_that_work_are_left_alone_by_an_edit_of_their_template_and_by_a_retry() {
+    let mut world = World::new(&["a"], |_| {});
+    world.settle();
+    world.edit(|job| {
+        job["spec"]["data"]["template"] = json!({"spec": {"nodeSelector": {"pool": "large"}}});
+        job["metadata"]["annotations"] = json!({"teasel.dev/retry": "now"});
+    });
+    world.settle();
+    assert_eq!(world.started.len(), 1);
+}

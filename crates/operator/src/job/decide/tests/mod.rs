@@ -1,6 +1,7 @@
 //! Lives of jobs in a world of plain data: decisions are carried out, tasks end as a test says.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod frozen;
 mod inspections;
 mod lives;
 mod mending;
@@ -196,6 +197,23 @@ impl World {
             outcome.published = Some(true);
             outcome.users = Some(7);
             outcome.score_hash = Some("hash".into());
+        });
+        self.settle();
+    }
+
+    fn score_unpublished(&mut self, tenant: &str) {
+        self.end(&TaskKey::of_tenant(TaskKind::Score, tenant), ExitCode::Done, |outcome| {
+            outcome.reason = "AwaitingApproval".into();
+            outcome.published = Some(false);
+            outcome.score_hash = Some("hash".into());
+        });
+        self.settle();
+    }
+
+    fn publish(&mut self, tenant: &str) {
+        self.end(&TaskKey::of_tenant(TaskKind::Publish, tenant), ExitCode::Done, |outcome| {
+            outcome.reason = "Published".into();
+            outcome.published = Some(true);
         });
         self.settle();
     }

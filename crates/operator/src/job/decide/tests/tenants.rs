@@ -59,21 +59,12 @@ fn an_approval_publishes_what_waits() {
     let mut world = World::at_scoring(&["a"], |job| job["spec"]["publish"] = json!({"mode": "Manual"}));
     let Task::Score(task) = &world.started.last().unwrap().2 else { panic!("no score") };
     assert!(!task.publish);
-    world.end(&TaskKey::of_tenant(TaskKind::Score, "a"), ExitCode::Done, |outcome| {
-        outcome.reason = "AwaitingApproval".into();
-        outcome.published = Some(false);
-        outcome.score_hash = Some("hash".into());
-    });
-    world.settle();
+    world.score_unpublished("a");
     world.succeed(TaskKind::Collect);
     assert_eq!((world.phase(), world.reason_of("Published")), (Phase::Succeeded, "False/AwaitingApproval".into()));
     world.edit(|job| job["spec"]["publish"]["approved"] = json!(true));
     world.settle();
-    world.end(&TaskKey::of_tenant(TaskKind::Publish, "a"), ExitCode::Done, |outcome| {
-        outcome.reason = "Published".into();
-        outcome.published = Some(true);
-    });
-    world.settle();
+    world.publish("a");
     assert_eq!((world.phase(), world.reason_of("Published")), (Phase::Succeeded, "True/Published".into()));
 }
 
@@ -100,4 +91,21 @@ fn a_request_is_answered_once(#[case] request: Value, #[case] outcome: &str, #[c
     assert_eq!(status.publish_request.unwrap().outcome.as_deref(), Some(outcome));
     assert_eq!(format!("{:?}", status.tenants[0].phase), phase);
     assert_eq!(world.running(), []);
+}
+
+#[test]
+fn a_request_waits_until_the_job_is_resumed() {
+    let mut world = World::at_scoring(&["a", "b"], |_| {});
+    world.score("a");
+    world.edit(|job| job["spec"]["suspend"] = json!(true));
+    world.settle();
+    let request = json!({"id": "1", "tenant": "a", "action": "Rollback", "run": "older"});
+    world.edit(|job| job["metadata"]["annotations"] = json!({"teasel.dev/publish-request": request.to_string()}));
+    world.settle();
+    let answer = world.status().publish_request.unwrap();
+    assert_eq!((world.running(), answer.outcome), (vec![], None));
+    assert!(answer.message.unwrap().contains("suspended"));
+    world.edit(|job| job["spec"]["suspend"] = json!(false));
+    world.settle();
+    assert!(world.running().contains(&TaskKey::of_tenant(TaskKind::Publish, "a")));
 }
