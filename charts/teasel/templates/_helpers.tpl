@@ -67,14 +67,15 @@ podSelector:
 {{- define "teasel.rules" -}}
 - apiGroups: [teasel.dev]
   resources: [recommenderjobs]
-  # Schedules create jobs; jobs that are past their time to live, or a schedule's history, are deleted.
+  # Schedules create jobs, and hand requests on to them; jobs that are past their time to live, or a schedule's history,
+  # are deleted.
   verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [teasel.dev]
   resources: [scheduledrecommenderjobs]
-  verbs: [get, list, watch, patch]
+  verbs: [get, list, watch]
 - apiGroups: [teasel.dev]
   resources: [recommenderjobs/status, scheduledrecommenderjobs/status]
-  verbs: [get, update, patch]
+  verbs: [update, patch]
 # Owner references with blockOwnerDeletion need this where the cluster enforces it.
 - apiGroups: [teasel.dev]
   resources: [recommenderjobs/finalizers, scheduledrecommenderjobs/finalizers]
@@ -85,18 +86,23 @@ podSelector:
   verbs: [get, list, watch, create, delete]
 - apiGroups: [""]
   resources: [pods]
-  verbs: [get, list, watch]
-# Task files, and the names by which training workers find each other.
+  verbs: [list, watch]
+# Task files, and frozen fields.
 - apiGroups: [""]
-  resources: [configmaps, services]
+  resources: [configmaps]
   verbs: [get, list, create, delete]
+# The names by which training workers find each other.
+- apiGroups: [""]
+  resources: [services]
+  verbs: [get, create, delete]
+# Every attempt brings its job's up to date.
 - apiGroups: [networking.k8s.io]
   resources: [networkpolicies]
-  verbs: [get, create, delete]
+  verbs: [get, create, update]
 # Why a Job's pods can't be created is said only in events.
 - apiGroups: [""]
   resources: [events]
-  verbs: [get, list]
+  verbs: [list]
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create, patch]

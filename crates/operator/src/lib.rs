@@ -2,6 +2,8 @@
 
 pub mod configuration;
 pub mod context;
+#[cfg(test)]
+mod fake_cluster;
 pub mod job;
 pub mod metrics;
 pub mod names;

@@ -94,7 +94,7 @@ impl Metrics {
         self.seconds.observe(elapsed.as_secs_f64());
     }
 
-    /// All of them in Prometheus' text format.
+    /// All of them in OpenMetrics' text format.
     pub fn render(&self) -> String {
         let mut text = String::new();
         // Writing to a string can't fail.

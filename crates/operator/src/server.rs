@@ -1,15 +1,23 @@
 //! Health and metrics over HTTP.
 
+#[cfg(test)]
+mod tests;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderName, StatusCode};
 use axum::routing::get;
+use tokio::net::TcpListener;
 
 use crate::context::Context;
+
+/// What the metrics are written in.
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// How the operator is, as probes ask.
 #[derive(Debug, Default)]
@@ -45,14 +53,17 @@ impl Health {
 /// # Errors
 /// Where the address can't be bound.
 pub async fn serve(listen: SocketAddr, context: Arc<Context>, health: Arc<Health>) -> std::io::Result<()> {
-    let router = Router::new()
+    let listener = TcpListener::bind(listen).await?;
+    tracing::info!("serving health and metrics at {}", listener.local_addr()?);
+    axum::serve(listener, router(context, health)).await
+}
+
+fn router(context: Arc<Context>, health: Arc<Health>) -> Router {
+    Router::new()
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
-        .route("/metrics", get(|State((context, _)): State<Served>| async move { context.metrics.render() }))
-        .with_state((context, health));
-    let listener = tokio::net::TcpListener::bind(listen).await?;
-    tracing::info!("serving health and metrics at {}", listener.local_addr()?);
-    axum::serve(listener, router).await
+        .route("/metrics", get(metrics))
+        .with_state((context, health))
 }
 
 type Served = (Arc<Context>, Arc<Health>);
@@ -60,7 +71,7 @@ type Served = (Arc<Context>, Arc<Health>);
 async fn healthz(State((_, health)): State<Served>) -> (StatusCode, &'static str) {
     match health.is_silent() {
         false => (StatusCode::OK, "ok"),
-        true => (StatusCode::INTERNAL_SERVER_ERROR, "a watch has gone silent"),
+        true => (StatusCode::SERVICE_UNAVAILABLE, "a watch has gone silent"),
     }
 }
 
@@ -69,4 +80,8 @@ async fn readyz(State((_, health)): State<Served>) -> (StatusCode, &'static str)
         true => (StatusCode::OK, "ok"),
         false => (StatusCode::SERVICE_UNAVAILABLE, "the API server hasn't answered yet"),
     }
+}
+
+async fn metrics(State((context, _)): State<Served>) -> ([(HeaderName, &'static str); 1], String) {
+    ([(CONTENT_TYPE, OPEN_METRICS)], context.metrics.render())
 }

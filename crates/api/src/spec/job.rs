@@ -38,7 +38,7 @@ fn frozen(stage: &str, fields: &str) -> String {
     validation = Rule::new(frozen("Model", "model training.workers training.processesPerWorker training.device training.epochs training.batchSize training.learningRate training.seed training.earlyStopping training.checkpoint training.resumeFrom training.schedulingTimeout training.failurePolicy"))
         .message("model and training, but for training.template, can't be changed once training has begun: make a new job, which may start from this run's parameters with training.resumeFrom"),
     validation = Rule::new(frozen("Gates", "gates"))
-        .message("gates can't be changed while they are being decided, or once they have been passed"),
+        .message("gates can't be changed while they are being decided, or once they have been passed: wait for the decision and change them if it is GateNotMet, else make a new job"),
     printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
     printcolumn(name = "Ready", type_ = "integer", json_path = ".status.workers.ready"),
     printcolumn(name = "Epoch", type_ = "integer", json_path = ".status.progress.epoch"),

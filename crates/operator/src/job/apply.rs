@@ -1,5 +1,8 @@
 //! Carries a decision out: the status first, then what is created and deleted, then what people are told.
 
+#[cfg(test)]
+mod tests;
+
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, PodTemplateSpec, Service};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
@@ -14,6 +17,7 @@ use super::build;
 use super::decide::{Action, Decision, Start};
 use super::dereference::is_owned_by;
 use crate::configuration::Configuration;
+use crate::names::{ATTEMPT_LABEL, FROZEN_LABEL, TASK_LABEL, TENANT_LABEL};
 
 /// Why a decision couldn't be carried out.
 #[derive(Debug, thiserror::Error)]
@@ -21,8 +25,8 @@ pub enum ApplyError {
     /// The API server said no, or nothing. Reconciling again is all there is to do.
     #[error(transparent)]
     Kube(#[from] kube::Error),
-    /// An object of the name that an attempt needs belongs to somebody else.
-    #[error("{kind} {name} exists and isn't this job's")]
+    /// An object of the name that an attempt needs belongs to somebody else, or to another attempt.
+    #[error("{kind} {name} exists and isn't this attempt's")]
     NameTaken {
         /// Kind of the object.
         kind: String,
@@ -138,13 +142,30 @@ async fn create_all(
     task: &ConfigMap,
 ) -> Result<(), ApplyError> {
     if configuration.network_policy.enabled {
-        create::<NetworkPolicy>(client, job, &build::network_policy(job, &configuration.network_policy)).await?;
+        renew(client, job, build::network_policy(job, &configuration.network_policy)).await?;
     }
     create(client, job, task).await?;
     if start.key.kind == TaskKind::Train {
         create(client, job, &build::service(job, start)).await?;
     }
     create(client, job, &build::attempt_job(job, start, template)).await
+}
+
+/// Creates the job's NetworkPolicy, or makes it say what the operator is told now: else a job whose pods were cut off
+/// from their storage by mistake would stay so.
+async fn renew(client: &Client, job: &RecommenderJob, policy: NetworkPolicy) -> Result<(), ApplyError> {
+    let api = Api::<NetworkPolicy>::namespaced(client.clone(), &job.namespace().unwrap_or_default());
+    let name = policy.name_any();
+    let Some(found) = api.get_opt(&name).await? else { return create(client, job, &policy).await };
+    if !is_owned_by(&found, &job.uid().unwrap_or_default()) {
+        return Err(ApplyError::NameTaken { kind: NetworkPolicy::kind(&()).into_owned(), name });
+    }
+    if found.spec != policy.spec {
+        // Its version goes along: what somebody else has written since isn't lost.
+        let renewed = NetworkPolicy { spec: policy.spec, ..found };
+        api.replace(&name, &PostParams::default(), &renewed).await?;
+    }
+    Ok(())
 }
 
 /// Creates an object of the job, or finds it created.
@@ -163,7 +184,7 @@ where
     }
 }
 
-/// Creates an object, or finds it created; `false` where its name is taken by one whose controller isn't `owner`.
+/// Creates an object, or finds it created; `false` where its name is taken by another.
 pub(crate) async fn create_own<K>(api: &Api<K>, object: &K, owner: &str) -> Result<bool, kube::Error>
 where
     K: Resource + Clone + std::fmt::Debug + DeserializeOwned + Serialize,
@@ -173,10 +194,17 @@ where
         Err(kube::Error::Api(status)) if status.reason == "AlreadyExists" => {
             let found = api.get_opt(&object.name_any()).await?;
             // One that is gone again is created when we look again.
-            Ok(found.is_none_or(|found| is_owned_by(&found, owner)))
+            Ok(found.is_none_or(|found| is_same(&found, object, owner)))
         }
         Err(error) => Err(error),
     }
+}
+
+/// Whether what was found is the object that `owner` would have created: another task's may have its name.
+fn is_same(found: &impl Resource, object: &impl Resource, owner: &str) -> bool {
+    let labels = [TASK_LABEL, TENANT_LABEL, ATTEMPT_LABEL, FROZEN_LABEL];
+    is_owned_by(found, owner)
+        && labels.iter().all(|label| found.labels().get(*label) == object.labels().get(*label))
 }
 
 /// Deletes an object and what it owns; one that is gone, or another of its name, is fine.

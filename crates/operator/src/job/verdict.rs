@@ -168,18 +168,21 @@ const OUT_OF_MEMORY: u8 = 2;
 const FAILED: u8 = 3;
 const STOPPED_RANK: u8 = 4;
 const ECHO: u8 = 5;
+const IGNORED: u8 = 6;
 
 /// What a pod says of the Job's failure: its rank among causes, when, and the end that it would mean.
 fn cause(child: &Child, pod: &Pod) -> Option<(u8, Option<Timestamp>, End)> {
+    // A Job of shards makes up for pods that are taken away; it fails by something else.
+    let disrupted_rank = if child.key.kind == TaskKind::Score { IGNORED } else { DISRUPTED };
     let Container::Terminated { exit_code, reason, finished, outcome } = &pod.container else {
         let (why, message) = pod.disruption.as_ref()?;
-        return Some((DISRUPTED, None, disrupted(pod, why, message)));
+        return Some((disrupted_rank, None, disrupted(pod, why, message)));
     };
     let report = outcome.as_deref();
     let said = |fallback: String| report.map_or(fallback, |report| report.message.clone());
     let code = ExitCode::from_code(*exit_code);
     let (rank, end) = if let Some((why, message)) = &pod.disruption {
-        (DISRUPTED, disrupted(pod, why, message))
+        (disrupted_rank, disrupted(pod, why, message))
     } else if reason == "OOMKilled" || report.is_some_and(|report| report.reason == OUT_OF_MEMORY_REASON) {
         (OUT_OF_MEMORY, End::new(AttemptOutcome::OutOfMemory, OUT_OF_MEMORY_REASON, out_of_memory(child, pod)))
     } else if *exit_code == LOST_BY_REBOOT && report.is_none() {
@@ -287,7 +290,7 @@ pub fn obstacle(child: &Child) -> Option<Obstacle> {
         })
     };
     if let Some(message) = waiting(&CONFIGURATION_REASONS) {
-        let reason = if message.contains("secret") { "SecretMissing" } else { "PodsNotStarted" };
+        let reason = if lacks_secret(&message) { "SecretMissing" } else { "PodsNotStarted" };
         return Some(Obstacle { reason, message });
     }
     if let Some(message) = waiting(&IMAGE_REASONS) {
@@ -307,6 +310,13 @@ pub fn obstacle(child: &Child) -> Option<Obstacle> {
         None => format!("pod {} waits for the scheduler", unplaced.name),
     };
     Some(Obstacle { reason: UNSCHEDULABLE, message })
+}
+
+/// Whether the kubelet says that a secret, or a key in one, isn't there. Names of other things may contain the word.
+fn lacks_secret(message: &str) -> bool {
+    let names_secret = [": secret \"", ": secrets \""].iter().any(|start| message.contains(start));
+    let lacks_key = message.contains(": couldn't find key ") && message.contains(" in Secret ");
+    lacks_key || (names_secret && message.ends_with("\" not found"))
 }
 
 #[cfg(test)]
@@ -386,6 +396,21 @@ mod tests {
         for pods in [vec![cause.clone(), failed(ExitCode::PeerLost)], vec![failed(ExitCode::PeerLost), cause]] {
             let end = end(&failure(pods));
             assert_eq!((end.outcome, end.reason.as_str()), (outcome, reason));
+        }
+    }
+
+    #[rstest]
+    #[case::drained(taken("EvictionByEvictionAPI", Container::Running))]
+    #[case::stopped_by_a_drain(Pod {
+        disruption: Some(("EvictionByEvictionAPI".into(), "why".into())), ..failed(ExitCode::Stopped)
+    })]
+    fn a_shard_that_was_taken_away_and_made_up_for_is_not_why_scoring_failed(#[case] earlier: Pod) {
+        for exit in [ExitCode::Bug, ExitCode::BadData] {
+            let pods = vec![earlier.clone(), failed(exit)];
+            let scoring = Child { key: TaskKey::of_tenant(TaskKind::Score, "city"), ..failure(pods) };
+            let expected =
+                if exit == ExitCode::Bug { AttemptOutcome::Failed } else { AttemptOutcome::PermanentFailure };
+            assert_eq!(end(&scoring).outcome, expected);
         }
     }
 
@@ -477,6 +502,21 @@ mod tests {
         }
         let other = obstacle(&child(ChildState::Running, vec![unplaced()])).unwrap();
         assert!(!other.message.contains("Cuda"), "{}", other.message);
+    }
+
+    #[rstest]
+    #[case("secret \"films-storage\" not found", "SecretMissing")]
+    #[case("secrets \"films-storage\" not found", "SecretMissing")]
+    #[case("couldn't find key AWS_REGION in Secret media/films-storage", "SecretMissing")]
+    #[case("configmap \"films-secret\" not found", "PodsNotStarted")]
+    #[case("configmap \"secret\" not found", "PodsNotStarted")]
+    #[case("couldn't find key secret in ConfigMap media/secret", "PodsNotStarted")]
+    #[case("container has runAsNonRoot and image secret will run as root", "PodsNotStarted")]
+    fn only_a_secret_that_is_missing_is_said_to_be(#[case] message: &str, #[case] reason: &str) {
+        let pod = Pod { name: "secret-films-train-1-0".into(), ..waiting("CreateContainerConfigError", message) };
+        let found = obstacle(&child(ChildState::Running, vec![pod])).unwrap();
+        assert_eq!(found.reason, reason);
+        assert!(found.message.ends_with(message), "{}", found.message);
     }
 
     #[rstest]

@@ -1,4 +1,5 @@
-//! The objects that the operator makes: one file each. All are pure, and made once: what exists is never changed.
+//! The objects that the operator makes: one file each. All are pure, and made once: what exists is never changed, but
+//! for a job's NetworkPolicy, which every attempt brings up to date.
 
 mod config_map;
 mod gpu;
@@ -7,6 +8,8 @@ mod network_policy;
 mod pod;
 mod quantity;
 mod service;
+#[cfg(test)]
+pub(super) mod tests;
 
 use std::collections::BTreeMap;
 

@@ -3,9 +3,9 @@
 //! They keep to Pod Security's `restricted` profile where the template says nothing else, and hold no Kubernetes token.
 
 use k8s_openapi::api::core::v1::{
-    Capabilities, ConfigMapVolumeSource, Container, ContainerPort, EmptyDirVolumeSource, EnvFromSource, EnvVar,
-    EnvVarSource, LocalObjectReference, ObjectFieldSelector, PodSecurityContext, PodSpec, PodTemplateSpec,
-    ResourceRequirements, SeccompProfile, SecretEnvSource, Toleration, Volume, VolumeMount,
+    ConfigMapVolumeSource, Container, ContainerPort, EmptyDirVolumeSource, EnvFromSource, EnvVar, EnvVarSource,
+    LocalObjectReference, ObjectFieldSelector, PodSecurityContext, PodSpec, PodTemplateSpec, ResourceRequirements,
+    SeccompProfile, SecretEnvSource, Toleration, Volume, VolumeMount,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use serde_json::{Map, Value};
@@ -80,12 +80,6 @@ fn complete_worker(worker: &mut Container, start: &Start, configuration: &Config
     });
     let mounts = [mount("task", TASK_FOLDER, true), mount("scratch", SCRATCH_FOLDER, false)];
     worker.volume_mounts.get_or_insert_default().extend(mounts);
-    let security = worker.security_context.get_or_insert_default();
-    security.allow_privilege_escalation.get_or_insert(false);
-    security.read_only_root_filesystem.get_or_insert(true);
-    security
-        .capabilities
-        .get_or_insert_with(|| Capabilities { drop: Some(vec!["ALL".into()]), ..Capabilities::default() });
     if worker.resources.is_none() {
         worker.resources = Some(default_resources(start.key.kind, configuration).clone());
     }
@@ -147,8 +141,8 @@ fn complete_pod(spec: &mut PodSpec, start: &Start, configuration: &Configuration
     if start.key.kind == TaskKind::Train {
         spec.subdomain = Some(start.name.clone());
     }
-    let security = spec.security_context.get_or_insert_default();
-    complete_security(security);
+    complete_security(spec.security_context.get_or_insert_default());
+    spec.containers.iter_mut().chain(spec.init_containers.iter_mut().flatten()).for_each(restrict);
     let secrets = configuration.image_pull_secrets.iter();
     let secrets = secrets.map(|name| LocalObjectReference { name: name.clone() });
     spec.image_pull_secrets.get_or_insert_default().extend(secrets);
@@ -181,6 +175,14 @@ fn complete_pod(spec: &mut PodSpec, start: &Start, configuration: &Configuration
     if gpu::count(start).is_some() {
         gpu::complete_pod(spec);
     }
+}
+
+/// Of the template's own containers too: Pod Security asks it of each.
+fn restrict(container: &mut Container) {
+    let security = container.security_context.get_or_insert_default();
+    security.allow_privilege_escalation.get_or_insert(false);
+    security.read_only_root_filesystem.get_or_insert(true);
+    security.capabilities.get_or_insert_default().drop.get_or_insert_with(|| vec!["ALL".into()]);
 }
 
 fn complete_security(security: &mut PodSecurityContext) {
