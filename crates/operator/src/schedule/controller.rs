@@ -89,6 +89,7 @@ async fn reconcile(schedule: &ScheduledRecommenderJob, context: &Context) -> Res
     let listed = jobs.list(&of_schedule).await?;
     let now = Timestamp::now();
     let observed = Observed {
+        allowed_secrets: context.configuration.allowed_secrets.clone(),
         jobs: listed.items.iter().filter(|job| is_owned_by(*job, &uid)).map(ChildJob::from).collect(),
         schedule,
         now,

@@ -15,6 +15,8 @@ pub struct Observed {
     pub schedule: ScheduledRecommenderJob,
     /// The jobs that it controls, all of them.
     pub jobs: Vec<ChildJob>,
+    /// Secrets that pod templates may name.
+    pub allowed_secrets: Vec<String>,
     /// The time.
     pub now: Timestamp,
 }

@@ -54,7 +54,7 @@ fn observed(fields: &Value, last: Option<&str>, now: &str) -> Observed {
     let mut schedule = schedule(fields);
     schedule.status =
         Some(ScheduledRecommenderJobStatus { last_schedule_time: last.map(at), ..Default::default() });
-    Observed { schedule, jobs: Vec::new(), now: at(now) }
+    Observed { schedule, jobs: Vec::new(), allowed_secrets: Vec::new(), now: at(now) }
 }
 
 impl Observed {
