@@ -34,6 +34,8 @@ pub struct ChildJob {
     pub finished: Option<Finished>,
     /// Whether its run is published.
     pub published: bool,
+    /// Whether it has succeeded, and somebody still has to decide on its lists.
+    pub awaits_approval: bool,
     /// Whether it is being deleted.
     pub deleting: bool,
     /// Tenants whose lists are whole.
@@ -70,6 +72,11 @@ impl From<&RecommenderJob> for ChildJob {
         let request: Option<PublishRequest> = request.and_then(|text| serde_json::from_str(text).ok());
         ChildJob {
             published: status.published_run.as_deref().is_some_and(|run| run == uid),
+            awaits_approval: status.conditions.iter().any(|condition| {
+                condition.kind == "Published"
+                    && condition.status == "False"
+                    && condition.reason == "AwaitingApproval"
+            }),
             deleting: metadata.deletion_timestamp.is_some(),
             finished: finished(job),
             scored: tenants
