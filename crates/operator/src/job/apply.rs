@@ -1,4 +1,4 @@
-//! Carries a decision out: the status first, then what is created and deleted, then what people are told.
+//! Carries a decision out: the status first, then, once people are told, what is created and deleted.
 
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, Service};
@@ -49,7 +49,8 @@ pub enum ApplyError {
     },
 }
 
-/// Carries `decision` on `job` out. A status that somebody else has changed since ends it before anything is done.
+/// Does what `decision` says of `job`. Its status must have been written: one that somebody else has changed since
+/// ends a reconcile before anything is done.
 ///
 /// # Errors
 /// Where the API server doesn't do what it is asked.
@@ -59,7 +60,6 @@ pub async fn apply(
     job: &RecommenderJob,
     decision: &Decision,
 ) -> Result<(), ApplyError> {
-    write_status(client, job, decision).await?;
     for action in &decision.actions {
         carry_out(client, configuration, job, action).await?;
     }

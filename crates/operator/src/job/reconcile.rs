@@ -50,16 +50,18 @@ pub async fn reconcile(job: Arc<RecommenderJob>, context: Arc<Context>) -> Resul
     let resolved = validate(&observed.job, &context.configuration);
     let resolved = resolved.as_ref().map_err(Vec::as_slice);
     let decision = decide(now, &observed, resolved, &context.configuration);
-    let applied = apply(&context.client, &context.configuration, &observed.job, &decision).await;
+    write_status(&context.client, &observed.job, &decision).await?;
+    // Only now it has happened, and whoever looks next doesn't see it as news, whatever becomes of the rest.
     context.metrics.observe(&observed.job, &decision);
-    match applied {
-        Ok(()) => context.tell(&observed.job.object_ref(&()), &decision.notes).await,
+    context.tell(&observed.job.object_ref(&()), &decision.notes).await;
+    match apply(&context.client, &context.configuration, &observed.job, &decision).await {
+        Ok(()) => {}
         Err(ApplyError::Refused { start, may_pass, message }) => {
             let reason = if may_pass { "PodsRefused" } else { "JobRefused" };
-            refuse(&context, &observed.job, &decision, &start, reason, &message).await?;
+            refuse(&context, &observed.job, &start, reason, &message).await?;
         }
         Err(ApplyError::Build { start, source }) => {
-            refuse(&context, &observed.job, &decision, &start, "BadTemplate", &source.to_string()).await?;
+            refuse(&context, &observed.job, &start, "BadTemplate", &source.to_string()).await?;
         }
         Err(error) => return Err(error.into()),
     }
@@ -84,7 +86,6 @@ fn requeue(now: Timestamp, decision: &Decision) -> Requeue {
 async fn refuse(
     context: &Context,
     job: &RecommenderJob,
-    decision: &Decision,
     start: &Start,
     reason: &str,
     message: &str,
@@ -96,8 +97,9 @@ async fn refuse(
     record_refusal(&mut status, start, reason, message);
     let refused = Decision { status, ..Decision::default() };
     write_status(&context.client, &current, &refused).await?;
+    context.metrics.observe(&current, &refused);
     let note = Note { warning: true, reason: reason.to_owned(), message: message.to_owned() };
-    context.tell(&job.object_ref(&()), &[decision.notes.clone(), vec![note]].concat()).await;
+    context.tell(&job.object_ref(&()), &[note]).await;
     Ok(())
 }
 
