@@ -1,8 +1,9 @@
 //! Health and metrics over HTTP.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
 use axum::extract::State;
@@ -16,8 +17,8 @@ use crate::context::Context;
 pub struct Health {
     /// Whether it has reached the API server. A standby is ready too, or a rollout would wait for ever.
     ready: AtomicBool,
-    /// Whether its watches have gone silent.
-    silent: AtomicBool,
+    /// Its watches that have gone silent.
+    silent: Mutex<BTreeSet<String>>,
 }
 
 impl Health {
@@ -26,17 +27,22 @@ impl Health {
         self.ready.store(true, Ordering::Relaxed);
     }
 
-    /// Says whether watches have gone silent.
-    pub fn set_silent(&self, silent: bool) {
-        self.silent.store(silent, Ordering::Relaxed);
+    /// Says whether a watch has gone silent.
+    pub fn set_silent(&self, watch: &str, silent: bool) {
+        let mut watches = self.silent.lock().unwrap_or_else(PoisonError::into_inner);
+        if silent {
+            watches.insert(watch.to_owned());
+        } else {
+            watches.remove(watch);
+        }
     }
 
     fn is_ready(&self) -> bool {
         self.ready.load(Ordering::Relaxed)
     }
 
-    fn is_silent(&self) -> bool {
-        self.silent.load(Ordering::Relaxed)
+    fn silent(&self) -> Vec<String> {
+        self.silent.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 }
 
@@ -57,10 +63,10 @@ pub async fn serve(listen: SocketAddr, context: Arc<Context>, health: Arc<Health
 
 type Served = (Arc<Context>, Arc<Health>);
 
-async fn healthz(State((_, health)): State<Served>) -> (StatusCode, &'static str) {
-    match health.is_silent() {
-        false => (StatusCode::OK, "ok"),
-        true => (StatusCode::INTERNAL_SERVER_ERROR, "a watch has gone silent"),
+async fn healthz(State((_, health)): State<Served>) -> (StatusCode, String) {
+    match health.silent() {
+        silent if silent.is_empty() => (StatusCode::OK, "ok".into()),
+        silent => (StatusCode::INTERNAL_SERVER_ERROR, format!("a watch has gone silent: {}", silent.join(", "))),
     }
 }
 
@@ -68,5 +74,20 @@ async fn readyz(State((_, health)): State<Served>) -> (StatusCode, &'static str)
     match health.is_ready() {
         true => (StatusCode::OK, "ok"),
         false => (StatusCode::SERVICE_UNAVAILABLE, "the API server hasn't answered yet"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_watch_that_is_well_hides_no_other_that_is_silent() {
+        let health = Health::default();
+        health.set_silent("recommenderjobs in a", true);
+        health.set_silent("recommenderjobs in b", false);
+        assert_eq!(health.silent(), ["recommenderjobs in a"]);
+        health.set_silent("recommenderjobs in a", false);
+        assert!(health.silent().is_empty());
     }
 }

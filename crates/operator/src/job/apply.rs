@@ -14,6 +14,7 @@ use super::build;
 use super::decide::{Action, Decision, Start};
 use super::dereference::is_owned_by;
 use crate::configuration::Configuration;
+use crate::reading::metadata;
 
 /// Why a decision couldn't be carried out.
 #[derive(Debug, thiserror::Error)]
@@ -99,7 +100,7 @@ async fn carry_out(
             Ok(())
         }
         Action::DeleteJob => {
-            let jobs = Api::<RecommenderJob>::namespaced(client.clone(), &namespace);
+            let jobs = metadata::<RecommenderJob>(client, Some(&namespace));
             Ok(delete(&jobs, &job.name_any(), job.uid().as_deref()).await?)
         }
     }
@@ -155,7 +156,7 @@ where
     match api.create(&PostParams::default(), object).await {
         Ok(_) => Ok(true),
         Err(kube::Error::Api(status)) if status.reason == "AlreadyExists" => {
-            let found = api.get_opt(&object.name_any()).await?;
+            let found = api.get_metadata_opt(&object.name_any()).await?;
             // One that is gone again is created when we look again.
             Ok(found.is_none_or(|found| is_owned_by(&found, owner)))
         }
