@@ -15,3 +15,4 @@ mod resources;
 mod scale;
 mod schedules;
 mod teardown;
+mod unreadable;

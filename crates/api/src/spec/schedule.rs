@@ -46,7 +46,7 @@ pub struct ScheduledRecommenderJobSpec {
     pub concurrency_policy: Option<ConcurrencyPolicy>,
     /// startingDeadlineSeconds is how late a missed tick may still start. Unset means no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0, max = 2147483647))]
+    #[schemars(range(min = 0))]
     pub starting_deadline_seconds: Option<i64>,
     /// suspend stops new ticks; jobs that run go on, and a retraining that is asked for (annotation
     /// teasel.dev/retrain-at) still starts. Defaults to false.
