@@ -109,8 +109,8 @@ pub async fn compare<K>(
 struct Behind(HashMap<String, (Option<String>, Instant)>);
 
 impl Behind {
-    /// Takes over what is listed and what was shown before that was asked for. A watch that shows *something* new of
-    /// an object isn't silent, though it may never catch up with one that changes all the time.
+    /// Takes over what is listed and what has been shown. A watch that shows *something* new of an object isn't silent,
+    /// though it may never catch up with one that changes all the time.
     fn compare(&mut self, listed: &Versions, shown: &Versions, now: Instant) {
         let behind = listed.iter().filter(|(uid, version)| shown.get(*uid) != Some(*version)).map(|(uid, _)| {
             let last = shown.get(uid).cloned();
