@@ -8,6 +8,7 @@
 //! [`load()`] reads the first from YAML, [`resolve()`] makes the second; both report everything that is wrong at once.
 
 pub mod cron;
+mod definition;
 mod load;
 pub mod location;
 pub mod outcome;
@@ -20,7 +21,8 @@ pub mod spec;
 pub mod task;
 mod violation;
 
-pub use load::{API_VERSION, Located, load, load_located, validate};
-pub use reference::{custom_resource_definitions, job_reference};
+pub use definition::custom_resource_definitions;
+pub use load::{API_VERSION, Located, load, load_located, read, validate};
+pub use reference::job_reference;
 pub use resolve::{MAXIMUM_JOB_NAME, resolve, resolve_schedule};
 pub use violation::Violation;

@@ -3,46 +3,11 @@
 use std::fmt::Write;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
-    CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
+    JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
 };
-use kube::CustomResourceExt;
 
-use crate::spec::{RecommenderJob, ScheduledRecommenderJob};
-
-/// The custom resource definitions, as they are installed, with their file names.
-pub fn custom_resource_definitions() -> [(&'static str, CustomResourceDefinition); 2] {
-    let prepare = |mut definition: CustomResourceDefinition| {
-        for version in &mut definition.spec.versions {
-            if let Some(schema) = version.schema.as_mut().and_then(|schema| schema.open_api_v3_schema.as_mut()) {
-                tidy(schema);
-            }
-        }
-        definition
-    };
-    [
-        ("recommenderjobs.yaml", prepare(RecommenderJob::crd())),
-        ("scheduledrecommenderjobs.yaml", prepare(ScheduledRecommenderJob::crd())),
-    ]
-}
-
-/// Drops formats that the API server doesn't know and warns of, such as `uint32`, and defaults, which it would write into
-/// objects: those of a next release would then change jobs that run.
-fn tidy(schema: &mut JSONSchemaProps) {
-    schema.default = None;
-    let known = ["int32", "int64", "float", "double", "date-time", "duration"];
-    if schema.format.as_deref().is_some_and(|format| !known.contains(&format)) {
-        schema.format = None;
-    }
-    for field in schema.properties.iter_mut().flat_map(|properties| properties.values_mut()) {
-        tidy(field);
-    }
-    if let Some(JSONSchemaPropsOrArray::Schema(element)) = &mut schema.items {
-        tidy(element);
-    }
-    if let Some(JSONSchemaPropsOrBool::Schema(value)) = &mut schema.additional_properties {
-        tidy(value);
-    }
-}
+use crate::definition;
+use crate::spec::{Duration, RecommenderJob, ScheduledRecommenderJob};
 
 /// One field, as the reference shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,13 +30,12 @@ pub fn job_reference() -> String {
          - `secretRef.name`: secret with the credentials of this place. Its keys are the environment names that object \
          stores use (`AWS_ACCESS_KEY_ID`, `AWS_ENDPOINT`, …). Unset means ambient identity.\n",
     );
-    for (title, definition, skip) in [
-        ("RecommenderJob", RecommenderJob::crd(), None),
-        ("ScheduledRecommenderJob", ScheduledRecommenderJob::crd(), Some("spec.jobTemplate.spec")),
+    for (title, schema, skip) in [
+        ("RecommenderJob", definition::schema::<RecommenderJob>(), None),
+        ("ScheduledRecommenderJob", definition::schema::<ScheduledRecommenderJob>(), Some("spec.jobTemplate.spec")),
     ] {
         let _ = write!(text, "\n## {title}\n");
-        let schema = definition.spec.versions.into_iter().next().and_then(|version| version.schema);
-        let Some(schema) = schema.and_then(|schema| schema.open_api_v3_schema) else { continue };
+        let Some(schema) = schema else { continue };
         for part in ["spec", "status"] {
             let Some(part_schema) = schema.properties.as_ref().and_then(|properties| properties.get(part)) else {
                 continue;
@@ -143,7 +107,7 @@ fn kind_of(schema: &JSONSchemaProps) -> String {
         _ => String::new(),
     };
     match (schema.type_.as_deref(), schema.format.as_deref()) {
-        (Some("string"), Some("duration")) => "duration".into(),
+        (Some("string"), _) if schema.pattern.as_deref() == Some(Duration::PATTERN) => "duration".into(),
         (Some("string"), Some("date-time")) => "time".into(),
         (Some("string"), _) => "text".into(),
         (Some("integer"), _) => format!("integer{bounds}"),
@@ -190,8 +154,8 @@ mod tests {
 
     #[test]
     fn every_optional_field_of_a_spec_says_what_unset_means() {
-        for definition in [RecommenderJob::crd(), ScheduledRecommenderJob::crd()] {
-            let schema = definition.spec.versions[0].schema.clone().unwrap().open_api_v3_schema.unwrap();
+        for schema in [definition::schema::<RecommenderJob>(), definition::schema::<ScheduledRecommenderJob>()] {
+            let schema = schema.unwrap();
             let mut fields = Vec::new();
             collect(&schema.properties.unwrap()["spec"], "spec", None, &mut fields);
             assert!(fields.len() > 10);

@@ -31,7 +31,7 @@ fn violations(yaml: &str, from: &str, to: &str) -> Vec<String> {
 #[case::null("{uri: \"s3://teasel/films\"}", "", &["line 6: spec.storage: is required"])]
 #[case::below("training: {}", "training: {workers: 0}", &["line 12: spec.training.workers: must be at least 1 and at most 1000, not 0"])]
 #[case::above("training: {}", "training: {workers: 1001}", &["line 12: spec.training.workers: must be at least 1 and at most 1000, not 1001"])]
-#[case::negative("training: {}", "training: {seed: -1}", &["line 12: spec.training.seed: must be at least 0, not -1"])]
+#[case::negative("training: {}", "training: {seed: -1}", &["line 12: spec.training.seed: must be at least 0 and at most 9007199254740991, not -1"])]
 #[case::too_large("training: {}", "training: {epochs: 4294967296}", &["line 12: spec.training.epochs: must be at least 1 and at most 4294967295, not 4294967296"])]
 #[case::zero_temperature("model: {}", "model: {temperature: 0}", &["line 11: spec.model.temperature: must be above 0, not 0"])]
 #[case::full_dropout("model: {}", "model: {dropout: 1}", &["line 11: spec.model.dropout: must be at least 0 and below 1, not 1"])]

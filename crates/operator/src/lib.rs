@@ -9,9 +9,11 @@ pub mod metrics;
 pub mod names;
 mod operator;
 mod publish_request;
+pub mod reading;
 pub mod schedule;
 pub mod server;
 pub mod task_key;
+pub mod unreadable;
 pub mod watch_health;
 
 pub use operator::main;

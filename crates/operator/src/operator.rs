@@ -8,8 +8,8 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use clap::Parser;
 use futures::future::{join, join_all};
+use kube::Client;
 use kube::runtime::events::Recorder;
-use kube::{Api, Client};
 use kube_lease_manager::{LeaseManagerBuilder, LeaseParams};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -21,7 +21,6 @@ use crate::job;
 use crate::metrics::Metrics;
 use crate::schedule;
 use crate::server::{self, Health};
-use crate::watch_health;
 
 /// Name of the lease whose holder reconciles.
 const LEASE: &str = "teasel-operator";
@@ -125,19 +124,9 @@ async fn start(context: &Arc<Context>, health: &Arc<Health>, stopped: &watch::Re
     let namespaces: Vec<Option<String>> =
         if named.is_empty() { vec![None] } else { named.iter().cloned().map(Some).collect() };
     let controllers = namespaces.into_iter().map(|namespace| {
-        let (store, jobs_run) =
-            job::controller::run(Arc::clone(context), namespace.clone(), until(stopped.clone()));
-        let schedules_run =
-            schedule::controller::run(Arc::clone(context), namespace.clone(), until(stopped.clone()));
-        let jobs = match &namespace {
-            Some(namespace) => Api::namespaced(context.client.clone(), namespace),
-            None => Api::all(context.client.clone()),
-        };
-        let compared = tokio::spawn(watch_health::compare(jobs, store, Arc::clone(health)));
-        async move {
-            join(jobs_run, schedules_run).await;
-            compared.abort();
-        }
+        let jobs = job::controller::run(Arc::clone(context), namespace.clone(), health, until(stopped.clone()));
+        let schedules = schedule::controller::run(Arc::clone(context), namespace, health, until(stopped.clone()));
+        join(jobs, schedules)
     });
     join_all(controllers).await;
 }

@@ -3,9 +3,10 @@
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
 use axum::extract::State;
@@ -24,8 +25,8 @@ const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset
 pub struct Health {
     /// Whether it has reached the API server. A standby is ready too, or a rollout would wait for ever.
     ready: AtomicBool,
-    /// Whether its watches have gone silent.
-    silent: AtomicBool,
+    /// Its watches that have gone silent.
+    silent: Mutex<BTreeSet<String>>,
 }
 
 impl Health {
@@ -34,17 +35,22 @@ impl Health {
         self.ready.store(true, Ordering::Relaxed);
     }
 
-    /// Says whether watches have gone silent.
-    pub fn set_silent(&self, silent: bool) {
-        self.silent.store(silent, Ordering::Relaxed);
+    /// Says whether a watch has gone silent.
+    pub fn set_silent(&self, watch: &str, silent: bool) {
+        let mut watches = self.silent.lock().unwrap_or_else(PoisonError::into_inner);
+        if silent {
+            watches.insert(watch.to_owned());
+        } else {
+            watches.remove(watch);
+        }
     }
 
     fn is_ready(&self) -> bool {
         self.ready.load(Ordering::Relaxed)
     }
 
-    fn is_silent(&self) -> bool {
-        self.silent.load(Ordering::Relaxed)
+    fn silent(&self) -> Vec<String> {
+        self.silent.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 }
 
@@ -68,10 +74,10 @@ fn router(context: Arc<Context>, health: Arc<Health>) -> Router {
 
 type Served = (Arc<Context>, Arc<Health>);
 
-async fn healthz(State((_, health)): State<Served>) -> (StatusCode, &'static str) {
-    match health.is_silent() {
-        false => (StatusCode::OK, "ok"),
-        true => (StatusCode::SERVICE_UNAVAILABLE, "a watch has gone silent"),
+async fn healthz(State((_, health)): State<Served>) -> (StatusCode, String) {
+    match health.silent() {
+        silent if silent.is_empty() => (StatusCode::OK, "ok".into()),
+        silent => (StatusCode::SERVICE_UNAVAILABLE, format!("a watch has gone silent: {}", silent.join(", "))),
     }
 }
 

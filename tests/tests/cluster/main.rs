@@ -16,3 +16,4 @@ mod resources;
 mod scale;
 mod schedules;
 mod teardown;
+mod unreadable;

@@ -55,6 +55,13 @@ fn a_bad_job_is_refused_in_words() {
     assert!(idle.contains("spec.training.workers: Invalid value: 0"), "{idle}");
     assert!(idle.contains("should be greater than or equal to 1"), "{idle}");
 
+    for (field, value) in [("epochs", json!(5_000_000_000_u64)), ("checkpoint", json!({"interval": "500ms"}))] {
+        let mut odd = job("odd");
+        odd["spec"]["training"] = json!({field: value});
+        let odd = namespace.apply(&odd.to_string()).unwrap_err().to_string();
+        assert!(odd.contains(&format!("spec.training.{field}")), "{odd}");
+    }
+
     let mut unknown = job("unknown");
     unknown["spec"]["trainnig"] = json!({"workers": 1});
     let unknown = namespace.apply(&unknown.to_string()).unwrap_err().to_string();

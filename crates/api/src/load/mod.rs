@@ -5,6 +5,9 @@ mod lines;
 mod schema;
 mod tree;
 
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::JSONSchemaProps;
 use kube::CustomResourceExt;
 use serde::de::DeserializeOwned;
@@ -15,6 +18,7 @@ use lines::Lines;
 pub use lines::Located;
 use tree::{Node, NodeValue};
 
+use crate::definition;
 use crate::resolve::{resolve, resolve_schedule};
 use crate::spec::{RecommenderJob, ScheduledRecommenderJob};
 use crate::violation::{Path, Violation, Violations, nearest};
@@ -61,11 +65,25 @@ pub fn validate(yaml: &str) -> Vec<Violation> {
     }
 }
 
-/// The schema of a RecommenderJob, as the API server has it.
-pub(crate) fn check_job(json: &Value) -> Violations {
+/// Reads an object that the API server has taken. Fields that are unknown are no error there: another release may know
+/// them.
+///
+/// # Errors
+/// What is wrong with the object's form, with the fields' paths, and in the end why it can't be read.
+pub fn read<K: CustomResourceExt + DeserializeOwned>(object: &Value) -> Result<K, Vec<Violation>> {
+    K::deserialize(object).map_err(|error| {
+        let mut found = check_object::<K>(object);
+        // The schema is that of this release: the one in the cluster may take more.
+        found.add(&Path::root(), error.to_string());
+        found.into_vec()
+    })
+}
+
+/// Checks an object against its schema, as the API server does.
+pub(crate) fn check_object<K: CustomResourceExt>(json: &Value) -> Violations {
     let mut found = Violations::default();
-    if let Some(schema) = schema_of::<RecommenderJob>() {
-        schema::check(&schema, &Node::from(json), &Path::root(), &mut found);
+    if let Some(schema) = schema_of::<K>() {
+        schema::check(schema, &Node::from(json), &Path::root(), &mut found);
     }
     found
 }
@@ -144,7 +162,7 @@ fn add_new(violations: &mut Vec<Violation>, others: Vec<Violation>) {
 fn typed<T: CustomResourceExt + DeserializeOwned>(node: &Node, found: &mut Violations) -> Option<T> {
     let root = Path::root();
     let schema = schema_of::<T>()?;
-    let sound = schema::check(&schema, node, &root, found)?;
+    let sound = schema::check(schema, node, &root, found)?;
     match sound.get("metadata") {
         Some(Value::Object(metadata)) => check_metadata(metadata, &root.field("metadata"), found),
         _ => found.add(&root.field("metadata"), "is required"),
@@ -162,15 +180,27 @@ fn typed<T: CustomResourceExt + DeserializeOwned>(node: &Node, found: &mut Viola
     }
 }
 
-fn schema_of<T: CustomResourceExt>() -> Option<JSONSchemaProps> {
-    let mut schema = T::crd().spec.versions.into_iter().next()?.schema?.open_api_v3_schema?;
-    // The API server knows these of every object, so they don't stand in the schema.
+/// The schemas by the names of their definitions: making one takes longer than checking an object.
+static SCHEMAS: LazyLock<BTreeMap<&'static str, JSONSchemaProps>> = LazyLock::new(|| {
+    let schemas = [
+        (RecommenderJob::crd_name(), definition::schema::<RecommenderJob>()),
+        (ScheduledRecommenderJob::crd_name(), definition::schema::<ScheduledRecommenderJob>()),
+    ];
+    schemas.into_iter().filter_map(|(name, schema)| Some((name, with_type_and_metadata(schema?)))).collect()
+});
+
+fn schema_of<T: CustomResourceExt>() -> Option<&'static JSONSchemaProps> {
+    SCHEMAS.get(T::crd_name())
+}
+
+/// The API server knows these of every object, so they don't stand in the schema.
+fn with_type_and_metadata(mut schema: JSONSchemaProps) -> JSONSchemaProps {
     let kind = |kind: &str| JSONSchemaProps { type_: Some(kind.into()), ..JSONSchemaProps::default() };
     let properties = schema.properties.get_or_insert_default();
     properties.insert("apiVersion".into(), kind("string"));
     properties.insert("kind".into(), kind("string"));
     properties.insert("metadata".into(), kind("object"));
-    Some(schema)
+    schema
 }
 
 fn text_field<'a>(node: &'a Node, name: &str) -> Option<&'a str> {

@@ -115,7 +115,7 @@ fn string(schema: &JSONSchemaProps, text: &str, path: &Path, found: &mut Violati
             return None;
         }
     }
-    if schema.format.as_deref() == Some("duration")
+    if schema.pattern.as_deref() == Some(Duration::PATTERN)
         && let Err(error) = text.parse::<Duration>()
     {
         found.add(path, format!("{error}, not {text:?}"));
@@ -139,40 +139,33 @@ fn number(schema: &JSONSchemaProps, value: &Number, path: &Path, found: &mut Vio
         found.add(path, format!("must be a whole number, not {value}"));
         return None;
     }
-    let (lowest, highest) = match schema.format.as_deref() {
-        Some("uint32") => (0.0, f64::from(u32::MAX)),
-        Some("int32") => (f64::from(i32::MIN), f64::from(i32::MAX)),
-        Some("int64") => (i64::MIN as f64, i64::MAX as f64),
-        _ => (f64::NEG_INFINITY, f64::INFINITY),
-    };
     let below = match schema.minimum {
         Some(minimum) if schema.exclusive_minimum == Some(true) => real <= minimum,
         Some(minimum) => real < minimum,
-        None => real < lowest,
+        None => false,
     };
     let above = match schema.maximum {
         Some(maximum) if schema.exclusive_maximum == Some(true) => real >= maximum,
         Some(maximum) => real > maximum,
-        None => real > highest,
+        None => false,
     };
     if below || above || real.is_nan() {
-        found.add(path, format!("must be {}, not {value}", bounds(schema, highest)));
+        found.add(path, format!("must be {}, not {value}", bounds(schema)));
         return None;
     }
     Some(Value::Number(value.clone()))
 }
 
 /// `between 1 and 1000`, `at least 1`, `above 0`, `at least 0 and below 1`.
-fn bounds(schema: &JSONSchemaProps, highest: f64) -> String {
+fn bounds(schema: &JSONSchemaProps) -> String {
     let lower = schema.minimum.map(|minimum| match schema.exclusive_minimum {
         Some(true) => format!("above {minimum}"),
         _ => format!("at least {minimum}"),
     });
-    let upper =
-        schema.maximum.or(highest.is_finite().then_some(highest)).map(|maximum| match schema.exclusive_maximum {
-            Some(true) => format!("below {maximum}"),
-            _ => format!("at most {maximum}"),
-        });
+    let upper = schema.maximum.map(|maximum| match schema.exclusive_maximum {
+        Some(true) => format!("below {maximum}"),
+        _ => format!("at most {maximum}"),
+    });
     match (lower, upper) {
         (Some(lower), Some(upper)) => format!("{lower} and {upper}"),
         (Some(bound), None) | (None, Some(bound)) => bound,

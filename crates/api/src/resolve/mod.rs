@@ -9,7 +9,10 @@ mod training;
 
 pub use schedule::resolve_schedule;
 
-use crate::load::{check_job, check_metadata};
+use kube::CustomResourceExt;
+use serde::Serialize;
+
+use crate::load::{check_metadata, check_object};
 use crate::resolved;
 use crate::spec::{HistorySpec, PublishMode, PublishSpec, RecommenderJob, RecommenderJobSpec};
 use crate::violation::{Path, Violation, Violations};
@@ -26,14 +29,7 @@ pub const MAXIMUM_JOB_NAME: usize = 40;
 /// Everything that is wrong with the job, except what only the data can show. Features of a later release are
 /// refused, never ignored.
 pub fn resolve(job: &RecommenderJob) -> Result<resolved::Job, Vec<Violation>> {
-    let mut found = match serde_json::to_value(job) {
-        Ok(json) => check_job(&json),
-        Err(error) => {
-            let mut found = Violations::default();
-            found.add(&Path::root(), error.to_string());
-            found
-        }
-    };
+    let mut found = check_form(job);
     if let Ok(serde_json::Value::Object(metadata)) = serde_json::to_value(&job.metadata) {
         check_metadata(&metadata, &Path::root().field("metadata"), &mut found);
     }
@@ -42,6 +38,18 @@ pub fn resolve(job: &RecommenderJob) -> Result<resolved::Job, Vec<Violation>> {
     let namespace = job.metadata.namespace.clone().unwrap_or_else(|| "local".into());
     let resolved = resolve_spec(name, namespace, &job.spec, &Path::root().field("spec"), &mut found);
     if found.is_empty() { Ok(resolved) } else { Err(found.into_vec()) }
+}
+
+/// Checks an object against its schema: another release's may have let it pass.
+fn check_form<K: CustomResourceExt + Serialize>(object: &K) -> Violations {
+    match serde_json::to_value(object) {
+        Ok(json) => check_object::<K>(&json),
+        Err(error) => {
+            let mut found = Violations::default();
+            found.add(&Path::root(), error.to_string());
+            found
+        }
+    }
 }
 
 /// Resolves a spec at `path`, which a schedule's template has elsewhere than a job.

@@ -78,12 +78,12 @@ pub struct RecommenderJobSpec {
     /// activeDeadlineSeconds fails the job when it was active for longer; time in a queue or suspended doesn't count.
     /// Unset means no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 2147483647))]
     pub active_deadline_seconds: Option<i64>,
     /// ttlSecondsAfterFinished deletes the job, and with it everything it owns in the cluster, so long after it
     /// ended. Unset means that it is kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0))]
+    #[schemars(range(min = 0, max = 2147483647))]
     pub ttl_seconds_after_finished: Option<i64>,
     /// history says what storage keeps of former runs of the same owner. Unset means all its defaults.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,4 +1,4 @@
-//! Carries a decision out: the status first, then what is created and deleted, then what people are told.
+//! Carries a decision out: the status first, then, once people are told, what is created and deleted.
 
 #[cfg(test)]
 mod tests;
@@ -18,6 +18,7 @@ use super::decide::{Action, Decision, Start};
 use super::dereference::is_owned_by;
 use crate::configuration::Configuration;
 use crate::names::{ATTEMPT_LABEL, FROZEN_LABEL, TASK_LABEL, TENANT_LABEL};
+use crate::reading::metadata;
 
 /// Why a decision couldn't be carried out.
 #[derive(Debug, thiserror::Error)]
@@ -53,7 +54,8 @@ pub enum ApplyError {
     },
 }
 
-/// Carries `decision` on `job` out. A status that somebody else has changed since ends it before anything is done.
+/// Does what `decision` says of `job`. Its status must have been written: one that somebody else has changed since
+/// ends a reconcile before anything is done.
 ///
 /// # Errors
 /// Where the API server doesn't do what it is asked.
@@ -63,7 +65,6 @@ pub async fn apply(
     job: &RecommenderJob,
     decision: &Decision,
 ) -> Result<(), ApplyError> {
-    write_status(client, job, decision).await?;
     for action in &decision.actions {
         carry_out(client, configuration, job, action).await?;
     }
@@ -103,7 +104,7 @@ async fn carry_out(
             Ok(())
         }
         Action::DeleteJob => {
-            let jobs = Api::<RecommenderJob>::namespaced(client.clone(), &namespace);
+            let jobs = metadata::<RecommenderJob>(client, Some(&namespace));
             Ok(delete(&jobs, &job.name_any(), job.uid().as_deref()).await?)
         }
     }
@@ -192,7 +193,7 @@ where
     match api.create(&PostParams::default(), object).await {
         Ok(_) => Ok(true),
         Err(kube::Error::Api(status)) if status.reason == "AlreadyExists" => {
-            let found = api.get_opt(&object.name_any()).await?;
+            let found = api.get_metadata_opt(&object.name_any()).await?;
             // One that is gone again is created when we look again.
             Ok(found.is_none_or(|found| is_same(&found, object, owner)))
         }

@@ -7,41 +7,61 @@ use std::time::Instant;
 use futures::StreamExt;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt;
+use kube::api::ListParams;
+use kube::core::PartialObjectMeta;
 use kube::runtime::controller::{Action, Config, Controller};
-use kube::runtime::reflector::{ObjectRef, Store};
+use kube::runtime::reflector::ObjectRef;
 use kube::runtime::watcher;
-use kube::{Api, ResourceExt};
 use teasel_api::spec::RecommenderJob;
+use tokio::task::JoinSet;
 
 use super::reconcile::{ReconcileError, reconcile};
 use crate::context::Context;
 use crate::names::{JOB_LABEL, MANAGED_BY, MANAGED_BY_LABEL};
+use crate::reading::{metadata, owner};
+use crate::server::Health;
+use crate::watch_health::{self, Shown, Source, compare};
 
-/// Runs the controller for one namespace, or for all, until `stop`.
-///
-/// The store that is returned at once holds the jobs that its watch has seen.
+/// A job as watches show it: whatever its spec says, it can be read.
+type Listed = PartialObjectMeta<RecommenderJob>;
+
+/// Runs the controller for one namespace, or for all, until `stop`, and says how its watches are.
 pub fn run(
     context: Arc<Context>,
     namespace: Option<String>,
+    health: &Arc<Health>,
     stop: impl Future<Output = ()> + Send + Sync + 'static,
-) -> (Store<RecommenderJob>, impl Future<Output = ()>) {
-    let client = &context.client;
-    let (jobs, children, pods) = match namespace {
-        Some(namespace) => (
-            Api::namespaced(client.clone(), &namespace),
-            Api::<Job>::namespaced(client.clone(), &namespace),
-            Api::<Pod>::namespaced(client.clone(), &namespace),
-        ),
-        None => (Api::all(client.clone()), Api::all(client.clone()), Api::all(client.clone())),
-    };
-    let ours = watcher::Config::default().labels(&format!("{MANAGED_BY_LABEL}={MANAGED_BY}"));
-    let controller = Controller::new(jobs, watcher::Config::default());
-    let store = controller.store();
+) -> impl Future<Output = ()> {
+    let (client, namespace) = (&context.client, namespace.as_deref());
+    let jobs = metadata::<RecommenderJob>(client, namespace);
+    let children = metadata::<Job>(client, namespace);
+    let pods = metadata::<Pod>(client, namespace);
+    let label = format!("{MANAGED_BY_LABEL}={MANAGED_BY}");
+    let (ours, listed) = (watcher::Config::default().labels(&label), ListParams::default().labels(&label));
+    let controller = Controller::new(jobs.clone(), watcher::Config::default());
+    let (shown_children, shown_pods) = (Arc::new(Shown::default()), Arc::new(Shown::default()));
+
+    let mut compared = JoinSet::new();
+    let called = |objects: &str| watch_health::name(objects, namespace);
+    let source = Source::Store(controller.store());
+    compared.spawn(compare(jobs, ListParams::default(), source, called("recommenderjobs"), Arc::clone(health)));
+    let source = Source::Shown(Arc::clone(&shown_children));
+    compared.spawn(compare(children.clone(), listed.clone(), source, called("jobs"), Arc::clone(health)));
+    let source = Source::Shown(Arc::clone(&shown_pods));
+    compared.spawn(compare(pods.clone(), listed, source, called("pods"), Arc::clone(health)));
+
     let concurrency = context.configuration.concurrency.max(1);
     let running = controller
         .with_config(Config::default().concurrency(concurrency))
-        .owns(children, ours.clone())
-        .watches(pods, ours, |pod: Pod| job_of(&pod))
+        .watches(children, ours.clone(), move |child: PartialObjectMeta<Job>| {
+            shown_children.note(&child);
+            owner(&child)
+        })
+        .watches(pods, ours, move |pod: PartialObjectMeta<Pod>| {
+            shown_pods.note(&pod);
+            job_of(&pod)
+        })
         .graceful_shutdown_on(stop)
         .run(measured, on_error, context)
         .for_each(|result| async move {
@@ -49,16 +69,19 @@ pub fn run(
                 tracing::debug!("{error}");
             }
         });
-    (store, running)
+    async move {
+        running.await;
+        drop(compared);
+    }
 }
 
 /// The job that a pod belongs to.
-fn job_of(pod: &Pod) -> Option<ObjectRef<RecommenderJob>> {
+fn job_of(pod: &PartialObjectMeta<Pod>) -> Option<ObjectRef<Listed>> {
     let name = pod.labels().get(JOB_LABEL)?;
     Some(ObjectRef::new(name).within(&pod.namespace()?))
 }
 
-async fn measured(job: Arc<RecommenderJob>, context: Arc<Context>) -> Result<Action, ReconcileError> {
+async fn measured(job: Arc<Listed>, context: Arc<Context>) -> Result<Action, ReconcileError> {
     let started = Instant::now();
     let key = key(&job);
     let result = reconcile(job, Arc::clone(&context)).await;
@@ -67,10 +90,10 @@ async fn measured(job: Arc<RecommenderJob>, context: Arc<Context>) -> Result<Act
     result
 }
 
-fn on_error(job: Arc<RecommenderJob>, error: &ReconcileError, context: Arc<Context>) -> Action {
+fn on_error(job: Arc<Listed>, error: &ReconcileError, context: Arc<Context>) -> Action {
     context.look_again(&key(&job), error, error.is_conflict())
 }
 
-fn key(job: &RecommenderJob) -> String {
+fn key(job: &Listed) -> String {
     format!("{}/{}", job.namespace().unwrap_or_default(), job.name_any())
 }

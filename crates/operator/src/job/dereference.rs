@@ -8,10 +8,11 @@ use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, ContainerState, ContainerStatus, Event, Pod as CorePod};
 use kube::api::ListParams;
+use kube::core::{ApiResource, DynamicObject};
 use kube::{Api, Client, ResourceExt};
 use teasel_api::outcome::Outcome;
 use teasel_api::progress::Progress;
-use teasel_api::spec::{RecommenderJob, ScheduledRecommenderJob};
+use teasel_api::spec::{RecommenderJob, ScheduledRecommenderJob, ScheduledRecommenderJobStatus};
 use teasel_api::task::TaskKind;
 
 use super::build::{FROZEN_KEY, TELEMETRY_PORT};
@@ -21,6 +22,7 @@ use crate::names::{
     ATTEMPT_LABEL, FROZEN_LABEL, JOB_UID_LABEL, SCHEDULE_LABEL, SCHEDULED_AT_ANNOTATION, TASK_LABEL, TENANT_LABEL,
     WORKER_CONTAINER,
 };
+use crate::reading::{self, ListedJob, list_jobs};
 use crate::schedule::recorded;
 use crate::task_key::TaskKey;
 
@@ -191,32 +193,37 @@ async fn lineage(client: &Client, namespace: &str, job: &RecommenderJob) -> Resu
         let owner = format!("{namespace}/{}", job.name_any());
         return Ok(Lineage { owner, sequence: created, ..Lineage::default() });
     };
-    let tick_time =
-        |job: &RecommenderJob| job.annotations().get(SCHEDULED_AT_ANNOTATION)?.parse::<Timestamp>().ok();
-    let tick = |job: &RecommenderJob| tick_time(job).map(milliseconds);
-    let sequence = tick(job).unwrap_or(created);
-    let schedules = Api::<ScheduledRecommenderJob>::namespaced(client.clone(), namespace);
-    let siblings = Api::<RecommenderJob>::namespaced(client.clone(), namespace);
-    let of_schedule = ListParams::default().labels(&format!("{SCHEDULE_LABEL}={}", schedule.name));
-    let (found, siblings) = tokio::try_join!(schedules.get_opt(&schedule.name), siblings.list(&of_schedule))?;
-    let status = found.and_then(|found| found.status).unwrap_or_default();
-    let needed_by_schedule = tick_time(job).is_some_and(|tick| !recorded(&status, tick));
+    let sequence = tick(job).map(milliseconds).unwrap_or(created);
+    let resource = ApiResource::erase::<ScheduledRecommenderJob>(&());
+    let schedules = Api::<DynamicObject>::namespaced_with(client.clone(), namespace, &resource);
+    let of_schedule = format!("{SCHEDULE_LABEL}={}", schedule.name);
+    let (found, siblings) =
+        tokio::try_join!(schedules.get_opt(&schedule.name), list_jobs(client, namespace, &of_schedule))?;
+    let status: ScheduledRecommenderJobStatus = found.as_ref().and_then(reading::status).unwrap_or_default();
+    let needed_by_schedule = tick(job).is_some_and(|tick| !recorded(&status, tick));
     let published_run = status.last_published_run;
-    let holds = |job: &RecommenderJob, kind: &str| {
+    let holds = |job: &ListedJob, kind: &str| {
         let conditions = job.status.iter().flat_map(|status| &status.conditions);
         conditions.clone().any(|condition| condition.kind == kind && condition.status == "True")
     };
-    let others = siblings.items.iter().filter(|sibling| sibling.uid() != job.uid());
+    let others = siblings.iter().filter(|sibling| sibling.object.uid() != job.uid());
     let needed = others.clone().filter(|sibling| {
         let finished = holds(sibling, "Complete") || holds(sibling, "Failed");
         let published = sibling.status.as_ref().and_then(|status| status.published_tenants).unwrap_or_default() > 0;
         !finished || published
     });
-    let keep = needed.filter_map(|sibling| sibling.uid()).chain(published_run.clone()).collect();
-    let newer_published =
-        others.clone().any(|sibling| tick(sibling).unwrap_or_default() > sequence && holds(sibling, "Published"));
+    let keep = needed.filter_map(|sibling| sibling.object.uid()).chain(published_run.clone()).collect();
+    let newer_published = others.clone().any(|sibling| {
+        let sibling_sequence = tick(&sibling.object).map(milliseconds).unwrap_or_default();
+        sibling_sequence > sequence && holds(sibling, "Published")
+    });
     let owner = format!("{namespace}/{}", schedule.name);
     Ok(Lineage { owner, sequence, published_run, newer_published, needed_by_schedule, keep })
+}
+
+/// The tick that a job was made for.
+fn tick(job: &impl kube::Resource) -> Option<Timestamp> {
+    job.annotations().get(SCHEDULED_AT_ANNOTATION)?.parse().ok()
 }
 
 /// Asks worker 0 of the training attempt that runs how far it is. Losing it never fails a job.

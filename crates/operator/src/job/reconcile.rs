@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use kube::core::PartialObjectMeta;
 use kube::runtime::controller::Action as Requeue;
 use kube::runtime::events::Reporter;
-use kube::{Api, Resource, ResourceExt};
+use kube::{Resource, ResourceExt};
 use teasel_api::spec::{AttemptOutcome, RecommenderJob, RecommenderJobStatus};
 
 use super::apply::{ApplyError, apply, write_status};
@@ -15,6 +16,7 @@ use super::restarts;
 use super::validate::validate;
 use super::verdict::End;
 use crate::context::{Context, LOOK_ANYWAY, is_conflict};
+use crate::reading::{Fetched, fetch};
 
 /// Why a reconcile is tried again.
 #[derive(Debug, thiserror::Error)]
@@ -41,25 +43,36 @@ impl ReconcileError {
 ///
 /// # Errors
 /// Where the API server can't be asked or doesn't do what it is asked; the job is looked at again.
-pub async fn reconcile(job: Arc<RecommenderJob>, context: Arc<Context>) -> Result<Requeue, ReconcileError> {
-    let jobs = Api::<RecommenderJob>::namespaced(context.client.clone(), &job.namespace().unwrap_or_default());
+pub async fn reconcile(
+    job: Arc<PartialObjectMeta<RecommenderJob>>,
+    context: Arc<Context>,
+) -> Result<Requeue, ReconcileError> {
     // What woke us may be older than our own last write.
-    let Some(job) = jobs.get_opt(&job.name_any()).await? else { return Ok(Requeue::await_change()) };
+    let job = match fetch(&context.client, &job.namespace().unwrap_or_default(), &job.name_any()).await? {
+        Fetched::Read(job) => *job,
+        Fetched::Unreadable(unreadable) => {
+            unreadable.report(&context).await?;
+            return Ok(Requeue::await_change());
+        }
+        Fetched::Gone => return Ok(Requeue::await_change()),
+    };
     let now = Timestamp::now();
     let observed = dereference(&context, now, job).await?;
     let resolved = validate(&observed.job, &context.configuration);
     let resolved = resolved.as_ref().map_err(Vec::as_slice);
     let decision = decide(now, &observed, resolved, &context.configuration);
-    let applied = apply(&context.client, &context.configuration, &observed.job, &decision).await;
+    write_status(&context.client, &observed.job, &decision).await?;
+    // Only now it has happened, and whoever looks next doesn't see it as news, whatever becomes of the rest.
     context.metrics.observe(&observed.job, &decision);
-    match applied {
-        Ok(()) => context.tell(&observed.job.object_ref(&()), &decision.notes).await,
+    context.tell(&observed.job.object_ref(&()), &decision.notes).await;
+    match apply(&context.client, &context.configuration, &observed.job, &decision).await {
+        Ok(()) => {}
         Err(ApplyError::Refused { start, may_pass, message }) => {
             let reason = if may_pass { "PodsRefused" } else { "JobRefused" };
-            refuse(&context, &observed.job, &decision, &start, reason, &message).await?;
+            refuse(&context, &observed.job, &start, reason, &message).await?;
         }
         Err(ApplyError::Build { start, source }) => {
-            refuse(&context, &observed.job, &decision, &start, "BadTemplate", &source.to_string()).await?;
+            refuse(&context, &observed.job, &start, "BadTemplate", &source.to_string()).await?;
         }
         Err(error) => return Err(error.into()),
     }
@@ -84,20 +97,21 @@ fn requeue(now: Timestamp, decision: &Decision) -> Requeue {
 async fn refuse(
     context: &Context,
     job: &RecommenderJob,
-    decision: &Decision,
     start: &Start,
     reason: &str,
     message: &str,
 ) -> Result<(), ReconcileError> {
-    let jobs = Api::<RecommenderJob>::namespaced(context.client.clone(), &job.namespace().unwrap_or_default());
-    // The status has just been written.
-    let Some(current) = jobs.get_opt(&job.name_any()).await? else { return Ok(()) };
+    // The status has just been written. A job that can't be read any more was edited since, which wakes us.
+    let namespace = job.namespace().unwrap_or_default();
+    let fetched = fetch::<RecommenderJob>(&context.client, &namespace, &job.name_any()).await?;
+    let Fetched::Read(current) = fetched else { return Ok(()) };
     let mut status = current.status.clone().unwrap_or_default();
     record_refusal(&mut status, start, reason, message);
     let refused = Decision { status, ..Decision::default() };
     write_status(&context.client, &current, &refused).await?;
+    context.metrics.observe(&current, &refused);
     let note = Note { warning: true, reason: reason.to_owned(), message: message.to_owned() };
-    context.tell(&job.object_ref(&()), &[decision.notes.clone(), vec![note]].concat()).await;
+    context.tell(&job.object_ref(&()), &[note]).await;
     Ok(())
 }
 

@@ -1,9 +1,11 @@
 //! From an object to a job that can be worked on, or everything that is wrong with it.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 use teasel_api::resolved::Job;
-use teasel_api::spec::{PodTemplate, RecommenderJob};
-use teasel_api::{Violation, resolve};
+use teasel_api::spec::{PodTemplate, RecommenderJob, RecommenderJobSpec, ScheduledRecommenderJob};
+use teasel_api::{Violation, resolve, resolve_schedule};
 
 use crate::configuration::Configuration;
 
@@ -16,29 +18,48 @@ const SECRET_FIELDS: [&str; 6] =
 /// # Errors
 /// Everything that is wrong.
 pub fn validate(job: &RecommenderJob, configuration: &Configuration) -> Result<Job, Vec<Violation>> {
-    let mut found = Vec::new();
-    let resolved = match resolve(job) {
-        Ok(resolved) => Some(resolved),
-        Err(violations) => {
-            found.extend(violations);
-            None
-        }
+    conclude(resolve(job), &job.spec, "spec", &configuration.allowed_secrets)
+}
+
+/// Checks a schedule, and the job of a tick as [`validate`] would.
+///
+/// # Errors
+/// Everything that is wrong.
+pub fn validate_schedule(
+    schedule: &ScheduledRecommenderJob,
+    allowed_secrets: &[String],
+) -> Result<(), Vec<Violation>> {
+    let spec = &schedule.spec.job_template.spec;
+    conclude(resolve_schedule(schedule), spec, "spec.jobTemplate.spec", allowed_secrets).map(drop)
+}
+
+/// Adds what is wrong with a job's spec at `path` in a cluster.
+fn conclude(
+    resolved: Result<Job, Vec<Violation>>,
+    spec: &RecommenderJobSpec,
+    path: &str,
+    allowed_secrets: &[String],
+) -> Result<Job, Vec<Violation>> {
+    let (resolved, mut found) = match resolved {
+        Ok(resolved) => (Some(resolved), Vec::new()),
+        Err(violations) => (None, violations),
     };
-    let spec = &job.spec;
+    let secrets = Secrets { allowed: allowed_secrets, own: own_secrets(spec) };
     let training = spec.training.as_ref().and_then(|training| training.template.as_ref());
     let templates = [
-        ("spec.data.template", spec.data.template.as_ref()),
-        ("spec.training.template", training),
-        ("spec.scoring.template", spec.scoring.template.as_ref()),
+        ("data", spec.data.template.as_ref()),
+        ("training", training),
+        ("scoring", spec.scoring.template.as_ref()),
     ];
-    for (path, template) in templates {
+    for (part, template) in templates {
         if let Some(template) = template {
-            check_secrets(template, path, configuration, &mut found);
-            check_containers(template, path, &mut found);
+            let path = format!("{path}.{part}.template");
+            check_secrets(template, &path, &secrets, &mut found);
+            check_containers(template, &path, &mut found);
         }
     }
     if let Some(resolved) = &resolved {
-        check_locations(resolved, &mut found);
+        check_locations(resolved, path, &mut found);
     }
     match (resolved, found.is_empty()) {
         (Some(resolved), true) => Ok(resolved),
@@ -46,19 +67,49 @@ pub fn validate(job: &RecommenderJob, configuration: &Configuration) -> Result<J
     }
 }
 
+/// Secrets, as a pod template's author may or may not name them.
+struct Secrets<'a> {
+    /// Those that the platform team allows.
+    allowed: &'a [String],
+    /// Those of the job's places.
+    own: BTreeSet<String>,
+}
+
+/// The secrets of a job's places.
+fn own_secrets(spec: &RecommenderJobSpec) -> BTreeSet<String> {
+    let mut places = spec.clone();
+    places.data.template = None;
+    places.scoring.template = None;
+    if let Some(training) = &mut places.training {
+        training.template = None;
+    }
+    let mut named = Vec::new();
+    collect_secrets(&serde_json::to_value(places).unwrap_or_default(), "", &mut named);
+    named.into_iter().map(|(_, name)| name).collect()
+}
+
 fn violation(path: String, message: impl Into<String>, hint: Option<&str>) -> Violation {
     Violation { path, line: None, message: message.into(), hint: hint.map(str::to_owned) }
 }
 
-/// A template may only name secrets that the platform team allows: else a tenant's would leak by somebody's `envFrom`.
-fn check_secrets(template: &PodTemplate, path: &str, configuration: &Configuration, found: &mut Vec<Violation>) {
+/// A template may only name secrets that the platform team allows, and never one of the job's own places, though it be
+/// allowed: else a tenant's would leak by somebody's `envFrom`.
+fn check_secrets(template: &PodTemplate, path: &str, secrets: &Secrets<'_>, found: &mut Vec<Violation>) {
     let mut named = Vec::new();
-    collect_secrets(&Value::Object(template.0.clone()), path, &mut named);
+    // Labels may be called as they like.
+    if let Some(spec) = template.0.get("spec") {
+        collect_secrets(spec, &format!("{path}.spec"), &mut named);
+    }
     for (path, name) in named {
-        if !configuration.allowed_secrets.contains(&name) {
-            let message = format!("names the secret {name}, which isn't among the chart's allowedSecrets");
-            found.push(violation(path, message, Some("a place's own credentials go into its secretRef")));
-        }
+        let why = if secrets.own.contains(&name) {
+            "which holds the credentials of a place of the job"
+        } else if !secrets.allowed.contains(&name) {
+            "which isn't among the chart's allowedSecrets"
+        } else {
+            continue;
+        };
+        let hint = "a place's own credentials go into its secretRef, and only its tasks get them";
+        found.push(violation(path, format!("names the secret {name}, {why}"), Some(hint)));
     }
 }
 
@@ -115,10 +166,14 @@ fn check_containers(template: &PodTemplate, path: &str, found: &mut Vec<Violatio
 }
 
 /// A pod has neither the folder of a job file nor another pod's disk.
-fn check_locations(job: &Job, found: &mut Vec<Violation>) {
-    let places = job.places().into_iter().map(|place| (format!("spec.{}", place.field), place.location));
+fn check_locations(job: &Job, path: &str, found: &mut Vec<Violation>) {
+    let places = job.places().into_iter().map(|place| {
+        // Its field names credentials, and those leave `location` out.
+        let inside = if ["data.interactions", "data.items"].contains(&place.field) { ".location" } else { "" };
+        (format!("{path}.{}{inside}", place.field), place.location)
+    });
     let tenants = job.scoring.tenants.iter().enumerate().flat_map(|(index, tenant)| {
-        let field = move |name: &str| format!("spec.scoring.tenants[{index}].{name}");
+        let field = move |name: &str| format!("{path}.scoring.tenants[{index}].{name}");
         let catalog = tenant.catalog.as_ref().map(|catalog| (field("catalog.location"), catalog));
         std::iter::once((field("output"), &tenant.output)).chain(catalog)
     });
@@ -129,3 +184,7 @@ fn check_locations(job: &Job, found: &mut Vec<Violation>) {
         }
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;

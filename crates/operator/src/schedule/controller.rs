@@ -10,18 +10,24 @@ use std::time::{Duration, Instant};
 use futures::StreamExt;
 use jiff::Timestamp;
 use kube::api::{ListParams, Patch, PatchParams, PostParams};
+use kube::core::{PartialObjectMeta, Status};
 use kube::runtime::controller::{Action as Requeue, Config, Controller};
 use kube::runtime::watcher;
-use kube::{Api, Resource, ResourceExt};
+use kube::{Api, Client, Resource, ResourceExt};
 use serde_json::json;
 use teasel_api::request::PUBLISH_REQUEST_ANNOTATION;
 use teasel_api::spec::{RecommenderJob, ScheduledRecommenderJob};
+use tokio::task::JoinSet;
 
 use super::{Action, ChildJob, Observed, build, decide};
 use crate::context::{Context, LOOK_ANYWAY, is_conflict};
 use crate::job::apply::{create_own, delete};
+use crate::job::decide::Note;
 use crate::job::dereference::is_owned_by;
 use crate::names::SCHEDULE_LABEL;
+use crate::reading::{Fetched, fetch, list_jobs, metadata, owner};
+use crate::server::Health;
+use crate::watch_health::{self, Shown, Source, compare};
 
 /// Why a reconcile is tried again.
 #[derive(Debug, thiserror::Error)]
@@ -32,45 +38,94 @@ pub enum ReconcileError {
     /// A tick's job has a name that somebody else's has.
     #[error("a RecommenderJob {0} exists and isn't this schedule's: rename it, and the tick starts")]
     NameTaken(String),
+    /// The API server doesn't take a tick's job: a quota, a webhook, a right that is missing.
+    #[error("can't create job {name}: {source}")]
+    Refused {
+        /// Name of the job.
+        name: String,
+        /// The API server's words.
+        source: Box<Status>,
+    },
 }
 
 impl ReconcileError {
+    /// Of creating the job `name`: what the API server has judged is for people, what it couldn't do is not.
+    fn of_creating(name: &str, error: kube::Error) -> Self {
+        match error {
+            kube::Error::Api(source) if matches!(source.code, 400 | 403 | 422) => {
+                ReconcileError::Refused { name: name.to_owned(), source }
+            }
+            other => other.into(),
+        }
+    }
+
+    /// What people are told of it. Nobody asks why nothing starts in a namespace that is being deleted.
+    fn note(&self) -> Option<Note> {
+        match self {
+            ReconcileError::Refused { source, .. } if is_terminating(source) => None,
+            ReconcileError::NameTaken(_) | ReconcileError::Refused { .. } => {
+                Some(Note { warning: true, reason: "FailedCreate".into(), message: self.to_string() })
+            }
+            ReconcileError::Kube(_) => None,
+        }
+    }
+
     fn is_conflict(&self) -> bool {
         matches!(self, ReconcileError::Kube(error) if is_conflict(error))
     }
 }
 
-/// Runs the controller for one namespace, or for all, until `stop`.
+/// Whether nothing is taken since the namespace is being deleted.
+fn is_terminating(status: &Status) -> bool {
+    let mut causes = status.details.iter().flat_map(|details| &details.causes);
+    causes.any(|cause| cause.reason == "NamespaceTerminating")
+}
+
+/// A schedule as watches show it: whatever its spec says, it can be read.
+type Listed = PartialObjectMeta<ScheduledRecommenderJob>;
+
+/// Runs the controller for one namespace, or for all, until `stop`, and says how its watches are.
 pub fn run(
     context: Arc<Context>,
     namespace: Option<String>,
+    health: &Arc<Health>,
     stop: impl Future<Output = ()> + Send + Sync + 'static,
 ) -> impl Future<Output = ()> {
     let client = &context.client;
-    let (schedules, jobs) = match namespace {
-        Some(namespace) => (
-            Api::namespaced(client.clone(), &namespace),
-            Api::<RecommenderJob>::namespaced(client.clone(), &namespace),
-        ),
-        None => (Api::all(client.clone()), Api::all(client.clone())),
-    };
+    let schedules = metadata::<ScheduledRecommenderJob>(client, namespace.as_deref());
+    let jobs = metadata::<RecommenderJob>(client, namespace.as_deref());
     let concurrency = context.configuration.concurrency.max(1);
-    Controller::new(schedules, watcher::Config::default())
+    let controller = Controller::new(schedules.clone(), watcher::Config::default());
+    let shown = Arc::new(Shown::default());
+
+    let mut compared = JoinSet::new();
+    let called = |objects: &str| watch_health::name(objects, namespace.as_deref());
+    let (source, watch) = (Source::Store(controller.store()), called("scheduledrecommenderjobs"));
+    compared.spawn(compare(schedules, ListParams::default(), source, watch, Arc::clone(health)));
+    let (source, watch) = (Source::Shown(Arc::clone(&shown)), called("recommenderjobs of schedules"));
+    let of_schedules = ListParams::default().labels(SCHEDULE_LABEL);
+    compared.spawn(compare(jobs.clone(), of_schedules, source, watch, Arc::clone(health)));
+
+    let running = controller
         .with_config(Config::default().concurrency(concurrency))
-        .owns(jobs, watcher::Config::default().labels(SCHEDULE_LABEL))
+        .watches(jobs, watcher::Config::default().labels(SCHEDULE_LABEL), move |job| {
+            shown.note(&job);
+            owner(&job)
+        })
         .graceful_shutdown_on(stop)
         .run(measured, on_error, context)
         .for_each(|result| async move {
             if let Err(error) = result {
                 tracing::debug!("{error}");
             }
-        })
+        });
+    async move {
+        running.await;
+        drop(compared);
+    }
 }
 
-async fn measured(
-    schedule: Arc<ScheduledRecommenderJob>,
-    context: Arc<Context>,
-) -> Result<Requeue, ReconcileError> {
+async fn measured(schedule: Arc<Listed>, context: Arc<Context>) -> Result<Requeue, ReconcileError> {
     let started = Instant::now();
     let key = key(&schedule);
     let result = reconcile(&schedule, &context).await;
@@ -79,26 +134,32 @@ async fn measured(
     result
 }
 
-async fn reconcile(schedule: &ScheduledRecommenderJob, context: &Context) -> Result<Requeue, ReconcileError> {
+async fn reconcile(schedule: &Listed, context: &Context) -> Result<Requeue, ReconcileError> {
+    let client = &context.client;
     let namespace = schedule.namespace().unwrap_or_default();
-    let schedules = Api::<ScheduledRecommenderJob>::namespaced(context.client.clone(), &namespace);
-    let jobs = Api::<RecommenderJob>::namespaced(context.client.clone(), &namespace);
-    let Some(schedule) = schedules.get_opt(&schedule.name_any()).await? else { return Ok(Requeue::await_change()) };
-    let of_schedule = ListParams::default().labels(&format!("{SCHEDULE_LABEL}={}", schedule.name_any()));
+    let schedule: ScheduledRecommenderJob = match fetch(client, &namespace, &schedule.name_any()).await? {
+        Fetched::Read(schedule) => *schedule,
+        Fetched::Unreadable(unreadable) => {
+            unreadable.report(context).await?;
+            return Ok(Requeue::await_change());
+        }
+        Fetched::Gone => return Ok(Requeue::await_change()),
+    };
+    let schedules = Api::<ScheduledRecommenderJob>::namespaced(client.clone(), &namespace);
     let uid = schedule.uid().unwrap_or_default();
-    let listed = jobs.list(&of_schedule).await?;
+    let listed = list_jobs(client, &namespace, &format!("{SCHEDULE_LABEL}={}", schedule.name_any())).await?;
     let now = Timestamp::now();
     let observed = Observed {
-        jobs: listed.items.iter().filter(|job| is_owned_by(*job, &uid)).map(ChildJob::from).collect(),
+        allowed_secrets: context.configuration.allowed_secrets.clone(),
+        jobs: listed.iter().filter(|job| is_owned_by(&job.object, &uid)).map(ChildJob::from).collect(),
         schedule,
         now,
     };
     let decision = decide(&observed);
     for action in &decision.actions {
-        match action {
-            Action::Create { name, tick } => create(&jobs, &observed.schedule, name, *tick).await?,
-            Action::Delete { name, uid } => delete(&jobs, name, Some(uid)).await?,
-            Action::Ask { name, uid, request } => ask(&jobs, name, uid, request).await?,
+        if let Err(error) = carry_out(client, &observed.schedule, action).await {
+            context.tell(&observed.schedule.object_ref(&()), error.note().as_slice()).await;
+            return Err(error);
         }
     }
     if observed.schedule.status.as_ref() != Some(&decision.status) {
@@ -114,8 +175,27 @@ async fn reconcile(schedule: &ScheduledRecommenderJob, context: &Context) -> Res
     Ok(Requeue::requeue(wait))
 }
 
+async fn carry_out(
+    client: &Client,
+    schedule: &ScheduledRecommenderJob,
+    action: &Action,
+) -> Result<(), ReconcileError> {
+    let jobs = metadata::<RecommenderJob>(client, schedule.namespace().as_deref());
+    match action {
+        Action::Create { name, tick } => create(client, schedule, name, *tick).await?,
+        Action::Delete { name, uid } => delete(&jobs, name, Some(uid)).await?,
+        Action::Ask { name, uid, request } => ask(&jobs, name, uid, request).await?,
+    }
+    Ok(())
+}
+
 /// Hands a request to a job.
-async fn ask(jobs: &Api<RecommenderJob>, name: &str, uid: &str, request: &str) -> Result<(), kube::Error> {
+async fn ask(
+    jobs: &Api<PartialObjectMeta<RecommenderJob>>,
+    name: &str,
+    uid: &str,
+    request: &str,
+) -> Result<(), kube::Error> {
     // The UID is a precondition: another job of the name isn't patched.
     let patch = json!({"metadata": {"uid": uid, "annotations": {PUBLISH_REQUEST_ANNOTATION: request}}});
     match jobs.patch(name, &PatchParams::default(), &Patch::Merge(&patch)).await {
@@ -125,22 +205,54 @@ async fn ask(jobs: &Api<RecommenderJob>, name: &str, uid: &str, request: &str) -
 }
 
 async fn create(
-    jobs: &Api<RecommenderJob>,
+    client: &Client,
     schedule: &ScheduledRecommenderJob,
     name: &str,
     tick: Timestamp,
 ) -> Result<(), ReconcileError> {
     let uid = schedule.uid().unwrap_or_default();
-    match create_own(jobs, &build::job(schedule, tick), &uid).await? {
-        true => Ok(()),
-        false => Err(ReconcileError::NameTaken(name.to_owned())),
+    let jobs = Api::<RecommenderJob>::namespaced(client.clone(), &schedule.namespace().unwrap_or_default());
+    match create_own(&jobs, &build::job(schedule, tick), &uid).await {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(ReconcileError::NameTaken(name.to_owned())),
+        Err(error) => Err(ReconcileError::of_creating(name, error)),
     }
 }
 
-fn on_error(schedule: Arc<ScheduledRecommenderJob>, error: &ReconcileError, context: Arc<Context>) -> Requeue {
+fn on_error(schedule: Arc<Listed>, error: &ReconcileError, context: Arc<Context>) -> Requeue {
     context.look_again(&key(&schedule), error, error.is_conflict())
 }
 
-fn key(schedule: &ScheduledRecommenderJob) -> String {
+fn key(schedule: &Listed) -> String {
     format!("schedule {}/{}", schedule.namespace().unwrap_or_default(), schedule.name_any())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use rstest::rstest;
+    use serde_json::Value;
+
+    use super::*;
+
+    #[rstest]
+    #[case::a_quota(403, json!(null), Some("can't create job films-1: exceeded quota"))]
+    #[case::a_webhook(400, json!(null), Some("can't create job films-1: exceeded quota"))]
+    #[case::a_schema(422, json!(null), Some("can't create job films-1: exceeded quota"))]
+    #[case::the_namespace_goes(403, json!({"causes": [{"reason": "NamespaceTerminating", "message": "", "field": ""}]}), None)]
+    #[case::a_conflict(409, json!(null), None)]
+    #[case::too_much_to_do(429, json!(null), None)]
+    #[case::a_fault(500, json!(null), None)]
+    fn people_are_told_what_the_api_server_has_judged(
+        #[case] code: u16,
+        #[case] details: Value,
+        #[case] expected: Option<&str>,
+    ) {
+        let status = json!({"code": code, "message": "exceeded quota", "reason": "", "details": details});
+        let error = kube::Error::Api(serde_json::from_value(status).unwrap());
+        let note = ReconcileError::of_creating("films-1", error).note();
+        assert_eq!(note.as_ref().map(|note| note.reason.as_str()), expected.map(|_| "FailedCreate"));
+        let message = note.map(|note| note.message);
+        assert!(message.as_deref().unwrap_or_default().starts_with(expected.unwrap_or_default()), "{message:?}");
+    }
 }

@@ -2,12 +2,12 @@
 
 use jiff::Timestamp;
 use teasel_api::cron::{Cron, time_zone};
-use teasel_api::resolve_schedule;
 use teasel_api::spec::{Condition, ScheduledRecommenderJobStatus};
 
 use super::Observed;
 use super::clock::Clock;
 use crate::job::decide::Note;
+use crate::job::validate::validate_schedule;
 
 /// Type of the condition that says whether schedule, zone and the jobs' template are right.
 pub(super) const VALID: &str = "Valid";
@@ -125,18 +125,20 @@ impl<'a> Plan<'a> {
             format!("spec.{field} {problem}{hint}; nothing starts until that is mended")
         };
         let wrong = match (spec.schedule.parse::<Cron>(), time_zone(spec.time_zone.as_deref())) {
-            (Ok(cron), Ok(zone)) => match resolve_schedule(&self.observed.schedule) {
-                Ok(()) => {
-                    self.set(VALID, true, "Valid", "every field is understood");
-                    return Some(Clock { cron, zone });
+            (Ok(cron), Ok(zone)) => {
+                match validate_schedule(&self.observed.schedule, &self.observed.allowed_secrets) {
+                    Ok(()) => {
+                        self.set(VALID, true, "Valid", "every field is understood");
+                        return Some(Clock { cron, zone });
+                    }
+                    // Every tick's job would fail by the same words.
+                    Err(violations) => {
+                        let listed: Vec<String> = violations.iter().map(ToString::to_string).collect();
+                        let message = format!("{}; nothing starts until that is mended", listed.join("; "));
+                        ("InvalidJobTemplate", message)
+                    }
                 }
-                // Every tick's job would fail by the same words.
-                Err(violations) => {
-                    let listed: Vec<String> = violations.iter().map(ToString::to_string).collect();
-                    let message = format!("{}; nothing starts until that is mended", listed.join("; "));
-                    ("InvalidJobTemplate", message)
-                }
-            },
+            }
             (Err(error), _) => ("InvalidSchedule", sentence("schedule", error.message, error.hint)),
             (_, Err(error)) => ("UnknownTimeZone", sentence("timeZone", error.to_string(), error.hint)),
         };

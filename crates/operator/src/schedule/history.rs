@@ -55,10 +55,20 @@ impl Plan<'_> {
         self.keep(false, spec.failed_jobs_history_limit.unwrap_or(FAILED));
     }
 
+    /// Whether somebody still has to decide on a job: it outlives the limits, and doesn't count, until a newer run is
+    /// published. Its time to live waits for the same.
+    fn awaits_approval(&self, job: &ChildJob) -> bool {
+        let newer = |other: &ChildJob| other.published && other.tick > job.tick;
+        let published = self.decision.status.last_published_schedule_time;
+        let superseded = published > Some(job.tick) || self.observed.jobs.iter().any(newer);
+        job.awaits_approval && job.finished.is_some_and(|end| end.succeeded) && !superseded
+    }
+
     fn keep(&mut self, succeeded: bool, limit: u32) {
         let ended = self.observed.jobs.iter();
-        let mut ended: Vec<&ChildJob> =
-            ended.filter(|job| job.finished.is_some_and(|end| end.succeeded == succeeded)).collect();
+        let mut ended: Vec<&ChildJob> = ended
+            .filter(|job| job.finished.is_some_and(|end| end.succeeded == succeeded) && !self.awaits_approval(job))
+            .collect();
         ended.sort_by_key(|job| (job.tick, &job.name));
         let surplus = ended.len().saturating_sub(usize::try_from(limit).unwrap_or(usize::MAX));
         for job in ended.into_iter().take(surplus) {

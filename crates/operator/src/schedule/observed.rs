@@ -3,10 +3,11 @@
 use jiff::Timestamp;
 use kube::ResourceExt;
 use teasel_api::request::{PUBLISH_REQUEST_ANNOTATION, PublishRequest};
-use teasel_api::spec::{PublishRequestStatus, RecommenderJob, ScheduledRecommenderJob};
+use teasel_api::spec::{PublishRequestStatus, RecommenderJobStatus, ScheduledRecommenderJob};
 
 use super::build;
 use crate::names::SCHEDULED_AT_ANNOTATION;
+use crate::reading::ListedJob;
 
 /// Everything that a decision is made from.
 #[derive(Clone, Debug)]
@@ -15,6 +16,8 @@ pub struct Observed {
     pub schedule: ScheduledRecommenderJob,
     /// The jobs that it controls, all of them.
     pub jobs: Vec<ChildJob>,
+    /// Secrets that pod templates may name.
+    pub allowed_secrets: Vec<String>,
     /// The time.
     pub now: Timestamp,
 }
@@ -32,6 +35,8 @@ pub struct ChildJob {
     pub finished: Option<Finished>,
     /// Whether its run is published.
     pub published: bool,
+    /// Whether it has succeeded, and somebody still has to decide on its lists.
+    pub awaits_approval: bool,
     /// Whether it is being deleted.
     pub deleting: bool,
     /// Tenants whose lists are whole.
@@ -53,23 +58,28 @@ pub struct Finished {
     pub time: Timestamp,
 }
 
-impl From<&RecommenderJob> for ChildJob {
-    fn from(job: &RecommenderJob) -> ChildJob {
-        let metadata = &job.metadata;
+impl From<&ListedJob> for ChildJob {
+    fn from(job: &ListedJob) -> ChildJob {
+        let (metadata, annotations) = (&job.object.metadata, job.object.annotations());
         let name = metadata.name.clone().unwrap_or_default();
         let uid = metadata.uid.clone().unwrap_or_default();
         let created = metadata.creation_timestamp.as_ref().map(|time| time.0);
-        let annotated = || job.annotations().get(SCHEDULED_AT_ANNOTATION)?.parse().ok();
+        let annotated = || annotations.get(SCHEDULED_AT_ANNOTATION)?.parse().ok();
         // The name first: nobody can edit it. A job that somebody else gave to the schedule has no tick.
         let tick = build::tick_of_name(&name).or_else(annotated).or(created).unwrap_or_default();
         let status = job.status.clone().unwrap_or_default();
         let tenants = status.tenants.iter();
-        let request = job.annotations().get(PUBLISH_REQUEST_ANNOTATION);
+        let request = annotations.get(PUBLISH_REQUEST_ANNOTATION);
         let request: Option<PublishRequest> = request.and_then(|text| serde_json::from_str(text).ok());
         ChildJob {
             published: status.published_run.as_deref().is_some_and(|run| run == uid),
+            awaits_approval: status.conditions.iter().any(|condition| {
+                condition.kind == "Published"
+                    && condition.status == "False"
+                    && condition.reason == "AwaitingApproval"
+            }),
             deleting: metadata.deletion_timestamp.is_some(),
-            finished: finished(job),
+            finished: finished(&status),
             scored: tenants
                 .clone()
                 .filter(|tenant| tenant.phase.is_scored())
@@ -85,8 +95,7 @@ impl From<&RecommenderJob> for ChildJob {
     }
 }
 
-fn finished(job: &RecommenderJob) -> Option<Finished> {
-    let status = job.status.as_ref()?;
+fn finished(status: &RecommenderJobStatus) -> Option<Finished> {
     ["Complete", "Failed"].into_iter().find_map(|kind| {
         let mut conditions = status.conditions.iter();
         let ended = conditions.find(|condition| condition.kind == kind && condition.status == "True")?;

@@ -68,10 +68,12 @@ async fn an_operator_is_alive_from_the_start_and_ready_once_the_api_server_has_a
 async fn a_silent_watch_shows_until_it_speaks_again_and_takes_nobody_out_of_service() {
     let served = Server::start().await;
     served.health.set_ready();
-    served.health.set_silent(true);
-    assert_eq!(served.get("/healthz").await, (503, "a watch has gone silent".into()));
+    served.health.set_silent("recommenderjobs in a", true);
+    // One that is well hides no other.
+    served.health.set_silent("recommenderjobs in b", false);
+    assert_eq!(served.get("/healthz").await, (503, "a watch has gone silent: recommenderjobs in a".into()));
     assert_eq!(served.get("/readyz").await.0, 200);
-    served.health.set_silent(false);
+    served.health.set_silent("recommenderjobs in a", false);
     assert_eq!(served.get("/healthz").await.0, 200);
 }
 

@@ -118,7 +118,7 @@ pub(crate) fn schedule(scenario: &Scenario) -> ScheduledRecommenderJob {
             "jobTemplate": {"spec": {
                 "storage": {"uri": "s3://teasel/films"},
                 "data": {"interactions": {"location": {"uri": "s3://x"}, "columns": {"user": "u", "item": "i"}}},
-                "scoring": {"tenants": []}
+                "scoring": {"tenants": [{"name": "city", "output": {"uri": "s3://city/lists"}}]}
             }}
         }
     }))
@@ -142,7 +142,7 @@ pub(crate) fn ours(schedule: &ScheduledRecommenderJob, seen: &Seen) -> Step {
         deleting: job.deleting,
         ..ChildJob::default()
     });
-    let decision = decide(&Observed { jobs: jobs.collect(), now: seen.now, schedule });
+    let decision = decide(&Observed { jobs: jobs.collect(), allowed_secrets: Vec::new(), now: seen.now, schedule });
     let mut step = Step {
         created: Vec::new(),
         deleted: Vec::new(),

@@ -29,7 +29,7 @@ use crate::configuration::Configuration;
 use crate::names;
 use crate::task_key::TaskKey;
 
-/// What is done, in this order: the status is written, then the actions are carried out, then events are told.
+/// What is done, in this order: the status is written, then events are told, then the actions are carried out.
 #[derive(Clone, Debug, Default)]
 pub struct Decision {
     /// The new status.

@@ -40,6 +40,35 @@ fn a_template_of_which_every_job_would_fail_starts_nothing() {
     assert_eq!(created(&observed.step("02:00:30")), [at("02:00:00")]);
 }
 
+#[rstest]
+#[case::a_local_place("storage", json!({"uri": "films"}), "spec.jobTemplate.spec.storage.uri: must be a URL in a cluster")]
+#[case::a_secret("training", json!({"template": {"spec": {"imagePullSecrets": [{"name": "registry"}]}}}), "spec.jobTemplate.spec.training.template.spec.imagePullSecrets[0].name: names the secret registry")]
+#[case::a_second_container("training", json!({"template": {"spec": {"containers": [{"name": "logs"}]}}}), "spec.jobTemplate.spec.training.template.spec.containers[0].name: must be worker")]
+fn what_only_a_cluster_refuses_of_a_job_is_refused_of_the_template(
+    #[case] field: &str,
+    #[case] value: Value,
+    #[case] expected: &str,
+) {
+    let mut fields = serde_json::to_value(schedule(&json!({})).spec).unwrap();
+    fields["jobTemplate"]["spec"][field] = value;
+    let mut observed = observed(&fields, Some("01:00:00"), "02:00:00");
+    let decision = observed.step("02:00:00");
+    assert_eq!(created(&decision), []);
+    let condition = &decision.status.conditions[0];
+    assert_eq!((condition.status.as_str(), condition.reason.as_str()), ("False", "InvalidJobTemplate"));
+    assert!(condition.message.starts_with(expected), "{}", condition.message);
+}
+
+#[test]
+fn a_template_may_name_a_secret_that_is_allowed() {
+    let mut fields = serde_json::to_value(schedule(&json!({})).spec).unwrap();
+    fields["jobTemplate"]["spec"]["training"] =
+        json!({"template": {"spec": {"imagePullSecrets": [{"name": "registry"}]}}});
+    let mut observed = observed(&fields, Some("01:00:00"), "02:00:00");
+    observed.allowed_secrets.push("registry".into());
+    assert_eq!(created(&observed.step("02:00:00")), [at("02:00:00")]);
+}
+
 #[test]
 fn a_mended_schedule_goes_on_by_itself() {
     let mut observed = observed(&json!({"schedule": "0 25 * * *"}), Some("01:00:00"), "02:00:00");

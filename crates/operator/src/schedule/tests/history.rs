@@ -55,6 +55,30 @@ fn a_job_may_be_deleted_once_its_tick_is_recorded() {
     assert!(recorded(&status, at("01:30:00")));
 }
 
+fn waiting(tick: &str) -> ChildJob {
+    ChildJob { awaits_approval: true, ..ended(tick, true) }
+}
+
+#[rstest]
+#[case::for_ever(vec![waiting("01:00:00")], None, &[])]
+#[case::beside_as_many_others_as_the_limit(vec![waiting("01:00:00"), ended("02:00:00", true), ended("03:00:00", true)], None, &["uid-02:00:00"])]
+#[case::though_an_older_one_is_published(vec![published("01:00:00"), waiting("02:00:00"), ended("03:00:00", true)], None, &["uid-01:00:00"])]
+#[case::until_a_newer_one_is_published(vec![waiting("01:00:00"), published("02:00:00")], None, &["uid-01:00:00"])]
+#[case::until_a_newer_one_was_published_whose_job_is_gone(vec![waiting("01:00:00"), ended("03:00:00", true)], Some("02:00:00"), &["uid-01:00:00"])]
+#[case::not_one_that_failed(vec![ChildJob { awaits_approval: true, ..ended("01:00:00", false) }, ended("02:00:00", false)], None, &["uid-01:00:00"])]
+fn a_job_that_awaits_approval_outlives_the_limits(
+    #[case] jobs: Vec<ChildJob>,
+    #[case] last_published: Option<&str>,
+    #[case] expected: &[&str],
+) {
+    let fields = json!({"successfulJobsHistoryLimit": 1, "failedJobsHistoryLimit": 1});
+    let mut observed = observed(&fields, Some("03:00:00"), "03:30:00");
+    observed.jobs = jobs;
+    observed.status().last_published_run = last_published.map(|tick| format!("uid-{tick}"));
+    observed.status().last_published_schedule_time = last_published.map(at);
+    assert_eq!(deleted(&decide(&observed)), expected);
+}
+
 fn published(tick: &str) -> ChildJob {
     ChildJob { published: true, ..ended(tick, true) }
 }

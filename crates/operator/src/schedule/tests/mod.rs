@@ -11,10 +11,12 @@ mod ticks;
 mod world;
 
 use jiff::Timestamp;
+use kube::core::PartialObjectMetaExt;
 use serde_json::{Value, json};
 use teasel_api::spec::{ScheduledRecommenderJob, ScheduledRecommenderJobStatus};
 
 use super::{Action, ChildJob, Decision, Finished, Observed, build, decide};
+use crate::reading::ListedJob;
 
 /// A time of day on 1 March 2026, or a whole time.
 fn at(text: &str) -> Timestamp {
@@ -54,7 +56,7 @@ fn observed(fields: &Value, last: Option<&str>, now: &str) -> Observed {
     let mut schedule = schedule(fields);
     schedule.status =
         Some(ScheduledRecommenderJobStatus { last_schedule_time: last.map(at), ..Default::default() });
-    Observed { schedule, jobs: Vec::new(), now: at(now) }
+    Observed { schedule, jobs: Vec::new(), allowed_secrets: Vec::new(), now: at(now) }
 }
 
 impl Observed {
@@ -154,7 +156,7 @@ fn a_child_carries_the_template_its_tick_and_its_owner() {
     assert_eq!(job.spec, schedule.spec.job_template.spec);
     let mut job = job;
     job.metadata.uid = Some("u".into());
-    let read = ChildJob::from(&job);
+    let read = ChildJob::from(&ListedJob { object: job.metadata.into_response_partial(), status: job.status });
     assert_eq!((read.name.as_str(), read.tick, read.finished), ("films-29538900", at("03:00:00"), None));
 }
 

@@ -15,7 +15,7 @@ use super::*;
 #[case::a_missed_tick_after_the_deadline(json!({"startingDeadlineSeconds": 600}), Some("01:00:00"), "02:10:00", None)]
 #[case::the_deadline_finds_the_last_tick_only(json!({"startingDeadlineSeconds": 600}), Some("01:00:00"), "07:05:00", Some("07:00:00"))]
 #[case::no_time_at_all_to_start(json!({"startingDeadlineSeconds": 0}), Some("01:00:00"), "02:00:00", None)]
-#[case::an_endless_deadline(json!({"startingDeadlineSeconds": i64::MAX}), Some("01:00:00"), "02:00:00", Some("02:00:00"))]
+#[case::an_endless_deadline(json!({"startingDeadlineSeconds": 9_007_199_254_740_991_i64}), Some("01:00:00"), "02:00:00", Some("02:00:00"))]
 #[case::suspended(json!({"suspend": true}), Some("01:00:00"), "02:00:00", None)]
 #[case::in_its_zone(json!({"schedule": "0 3 * * *", "timeZone": "Europe/Berlin"}), None, "02:00:00", Some("02:00:00"))]
 #[case::a_changed_schedule_looks_back_too(json!({"schedule": "30 1 * * *"}), Some("01:00:00"), "02:10:00", Some("01:30:00"))]
