@@ -1,5 +1,6 @@
 //! From an object to a job that can be worked on, or everything that is wrong with it.
 
+use std::cell::LazyCell;
 use std::collections::BTreeSet;
 
 use serde_json::Value;
@@ -44,13 +45,13 @@ fn conclude(
         Ok(resolved) => (Some(resolved), Vec::new()),
         Err(violations) => (None, violations),
     };
-    let secrets = Secrets { allowed: allowed_secrets, own: own_secrets(spec) };
     let training = spec.training.as_ref().and_then(|training| training.template.as_ref());
     let templates = [
         ("data", spec.data.template.as_ref()),
         ("training", training),
         ("scoring", spec.scoring.template.as_ref()),
     ];
+    let secrets = LazyCell::new(|| Secrets { allowed: allowed_secrets, own: own_secrets(spec) });
     for (part, template) in templates {
         if let Some(template) = template {
             let path = format!("{path}.{part}.template");
