@@ -2,6 +2,7 @@
 //! `TEASEL_TEST_KUBECONFIG` names.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod apart;
 mod gangs;
 mod jobs;
 mod life;

@@ -17,7 +17,7 @@ pub(crate) struct Place<'a> {
 impl<'a> Place<'a> {
     pub(crate) async fn make(cluster: &'a Cluster) -> Self {
         cluster.install_operator().unwrap();
-        let store = ObjectStore::start(cluster, &["city"]).await.unwrap();
+        let store = ObjectStore::start(cluster, &["city", "town"]).await.unwrap();
         let project = Project::generate(200, 60, 4000);
         let raw = store.open("raw").unwrap();
         for file in ["interactions.csv", "items.csv"] {

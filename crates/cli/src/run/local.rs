@@ -161,6 +161,7 @@ pub(super) fn lock(job: &str, storage: &Store) -> Result<File, Failure> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use teasel_api::location::Location;
     use teasel_storage::Credentials;
