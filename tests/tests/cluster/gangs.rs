@@ -39,6 +39,6 @@ async fn pods_that_found_a_node_wait_for_those_that_did_not_and_another_template
     let done = place.complete();
     let ends: Vec<_> = attempts(&done, "train").iter().map(|attempt| attempt["reason"].clone()).collect();
     assert_eq!(ends.last(), Some(&json!("Trained")), "{ends:?}");
-    assert!(ends.contains(&json!("Superseded")) || ends.len() == 2, "{ends:?}");
+    assert!(ends.contains(&json!("Replaced")) || ends.len() == 2, "{ends:?}");
     assert!(done["restarts"].is_null(), "{done}");
 }

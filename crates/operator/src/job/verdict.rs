@@ -93,7 +93,7 @@ impl End {
     }
 
     /// An end of what couldn't start, since it is to be tried otherwise, or again at once.
-    pub fn superseded() -> Self {
+    pub fn replaced() -> Self {
         End::new(
             AttemptOutcome::Suspended,
             "Superseded",

@@ -32,7 +32,7 @@ impl Plan<'_> {
             let edited = self.is_edited(attempt, job);
             if (asked || edited) && self.is_kept_from_starting(attempt) {
                 let child = self.child_of(attempt);
-                self.conclude(index, &End::superseded(), child);
+                self.conclude(index, &End::replaced(), child);
                 continue;
             }
             let waits = asked && self.waits_to_retry(attempt, job);
