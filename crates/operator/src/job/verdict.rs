@@ -96,7 +96,7 @@ impl End {
     pub fn replaced() -> Self {
         End::new(
             AttemptOutcome::Suspended,
-            "Superseded",
+            "Replaced",
             "its pods couldn't start, and the job was changed or retried",
         )
     }
