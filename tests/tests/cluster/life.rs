@@ -25,13 +25,15 @@ async fn a_suspended_job_frees_everything_and_goes_on_from_its_checkpoint() {
     let place = Place::make(&cluster).await;
     place.apply(long);
     place.wait("some steps", |status| status["progress"]["step"].as_u64() > Some(10));
-    place.patch(json!({"spec": {"suspend": true}})).unwrap();
+    let shown = place.teasel(&["status", "films"]);
+    assert!(shown.contains("Training") && shown.contains("of 20000"), "{shown}");
+    place.teasel(&["suspend", "films"]);
     let suspended = place.wait_for_condition("Suspended", "True", "Suspended");
     assert_eq!(suspended["phase"], "Suspended");
     place.wait_until_no_pods();
     assert!(suspended["activeSince"].is_null(), "{suspended}");
 
-    place.patch(json!({"spec": {"suspend": null}})).unwrap();
+    place.teasel(&["resume", "films"]);
     let resumed = place.wait("further steps", |status| {
         status["phase"] == "Training" && attempts(status, "train").last().unwrap()["firstStep"].as_u64() > Some(0)
     });
@@ -72,9 +74,9 @@ async fn a_job_that_failed_is_mended_by_an_edit_a_secret_or_a_retry() {
         attempts(status, "score").last().is_some_and(|attempt| attempt["reason"] == "PermissionDenied")
     });
     place.namespace.apply(&place.store.secret_manifest("city", |_| {})).unwrap();
-    place.namespace.kubectl(&["annotate", "recjob", "films", "teasel.dev/retry=1"]).unwrap();
+    place.teasel(&["retry", "films"]);
     let done = place.complete();
-    assert_eq!((&done["publishedTenants"], &done["retry"]), (&json!(1), &json!("1")), "{done}");
+    assert_eq!((&done["publishedTenants"], done["retry"].is_string()), (&json!(1), true), "{done}");
     assert_eq!(place.published_run().await.as_ref(), done["run"].as_str().map(str::to_owned).as_ref());
 }
 
@@ -100,7 +102,7 @@ async fn a_gate_that_is_not_met_publishes_nothing_until_it_is_lowered_and_somebo
     assert_eq!(place.published_run().await, None);
     assert_eq!(attempts(&waiting, "train").len(), 1, "{waiting}");
     place.complete();
-    place.patch(json!({"spec": {"publish": {"approved": true}}})).unwrap();
+    place.teasel(&["publish", "films"]);
     let published = place.wait_for_condition("Published", "True", "Published");
     assert_eq!(place.published_run().await.as_deref(), published["run"].as_str());
 }

@@ -62,6 +62,12 @@ impl<'a> Place<'a> {
         self.namespace.kubectl(&["patch", "recjob", "films", "--type=merge", "--patch", &patch.to_string()])
     }
 
+    /// Runs `kubectl teasel` in the namespace; it must end well.
+    pub(crate) fn teasel(&self, arguments: &[&str]) -> String {
+        let arguments = [arguments, &["--namespace", self.namespace.name()]].concat();
+        self.namespace.cluster().plugin(&arguments).unwrap().good()
+    }
+
     pub(crate) fn status(&self) -> Result<Value> {
         Ok(self.namespace.json(&["get", "recjob", "films"])?["status"].clone())
     }

@@ -69,7 +69,7 @@ impl Schedule<'_> {
     fn retrain(&self, what: &str) -> Value {
         std::thread::sleep(until_a_new_minute());
         let before = self.jobs().len();
-        self.annotate("retrain-at", &jiff::Timestamp::now().to_string());
+        self.0.teasel(&["retrain", "nightly"]);
         let job = self.newest(what, |status| self.jobs().len() > before && has_ended(status));
         assert_eq!(job["status"]["phase"], "Succeeded", "{job:#}");
         job
@@ -133,9 +133,7 @@ async fn ticks_publish_unless_a_gate_or_a_hold_forbids_it() {
     // No more ticks. Back to the first, and nothing newer until that is released.
     schedule.patch(&json!({"spec": {"suspend": true}}));
     schedule.wait("no next tick", |status| status["nextScheduleTime"].is_null() && status["active"].is_null());
-    let back = json!({"id": "back", "tenant": "city", "action": "Rollback", "run": first, "hold": true});
-    let answer = schedule.request(&back);
-    assert_eq!(answer["outcome"], "RolledBack", "{answer}");
+    schedule.0.teasel(&["rollback", "srecjob/nightly", "--tenant", "city", "--to", &first, "--hold"]);
     assert_eq!(schedule.0.published_run().await.as_ref(), Some(&first));
     schedule.wait("what people see to be known", |status| status["lastPublishedRun"] == *first);
     let held = schedule.retrain("a run that is held");
@@ -143,8 +141,7 @@ async fn ticks_publish_unless_a_gate_or_a_hold_forbids_it() {
     assert_eq!(held["status"]["tenants"][0]["outcome"], "Held", "{held:#}");
     assert_eq!(schedule.0.published_run().await.as_ref(), Some(&first));
 
-    let answer = schedule.request(&json!({"id": "go", "tenant": "city", "action": "Release"}));
-    assert_eq!(answer["outcome"], "Released", "{answer}");
+    schedule.0.teasel(&["release", "srecjob/nightly", "--tenant", "city"]);
     let answer = schedule.request(&json!({"id": "moon", "tenant": "moon", "action": "Release"}));
     assert_eq!(answer["outcome"], "Refused", "{answer}");
     let last = schedule.retrain("a run that is published again");
