@@ -9,6 +9,7 @@ mod life;
 mod memory;
 mod namespaces;
 mod nodes;
+mod operator;
 mod phases;
 mod place;
 mod plugin;
