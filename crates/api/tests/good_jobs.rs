@@ -7,6 +7,7 @@ use teasel_api::{load, load_located, resolve, resolved, validate};
 const MINIMAL: &str = include_str!("jobs/minimal.yaml");
 const FULL: &str = include_str!("jobs/full.yaml");
 const SCHEDULE: &str = include_str!("jobs/schedule.yaml");
+const EXAMPLE_FOR_KUBERNETES: &str = include_str!("../../../examples/movielens-100k/kubernetes.yaml");
 const EXAMPLE: &str = include_str!("../../../examples/movielens-100k/job.yaml");
 
 fn resolved(yaml: &str) -> resolved::Job {
@@ -21,6 +22,23 @@ fn a_minimal_job_gets_every_default() {
 #[test]
 fn a_full_job_keeps_everything_it_says() {
     insta::assert_yaml_snapshot!(resolved(FULL));
+}
+
+/// With the places and secrets of a job replaced by those of another, both resolve to the same.
+#[test]
+fn the_example_for_kubernetes_is_the_same_but_for_places_and_secrets() {
+    let (mut ours, local) = (resolved(EXAMPLE_FOR_KUBERNETES), resolved(EXAMPLE));
+    assert!(ours.places().iter().all(|place| place.location.secret_ref.is_some()));
+    ours.storage = local.storage.clone();
+    ours.data.interactions.location = local.data.interactions.location.clone();
+    if let (Some(ours), Some(local)) = (&mut ours.data.items, &local.data.items) {
+        ours.location = local.location.clone();
+    }
+    for (ours, local) in ours.scoring.tenants.iter_mut().zip(&local.scoring.tenants) {
+        ours.output = local.output.clone();
+        ours.storage = local.storage.clone();
+    }
+    assert_eq!(ours, local);
 }
 
 #[test]
