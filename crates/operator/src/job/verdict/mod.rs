@@ -1,0 +1,162 @@
+//! Whether and why an attempt has ended.
+//!
+//! The first cause wins over its echoes: a pod that only lost its peer says nothing about why.
+
+mod cause;
+mod obstacle;
+#[cfg(test)]
+mod tests;
+
+use jiff::{SignedDuration, Timestamp};
+use teasel_api::outcome::Outcome;
+use teasel_api::spec::AttemptOutcome;
+use teasel_api::task::TaskKind;
+
+pub use self::obstacle::{Obstacle, obstacle};
+
+use self::cause::failed;
+use self::obstacle::UNSCHEDULABLE;
+use super::observed::{Child, ChildState, Container};
+use crate::configuration::Timing;
+
+/// Reason of an attempt that succeeded, and whose pods were gone before they had been asked how.
+pub const OUTCOME_UNREAD: &str = "OutcomeUnread";
+
+/// An attempt's end.
+#[derive(Clone, Debug, PartialEq)]
+pub struct End {
+    /// How it ended.
+    pub outcome: AttemptOutcome,
+    /// Why, in CamelCase.
+    pub reason: String,
+    /// Why, in a sentence.
+    pub message: String,
+    /// What took its pods away, where something did.
+    pub disruption: Option<Disruption>,
+    /// What the worker reported, where it could.
+    pub report: Option<Outcome>,
+}
+
+/// What takes pods away, as `status.disruptions` counts it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Disruption {
+    /// The node died, rebooted or was cut off.
+    NodeFailure,
+    /// A drain, or a node short of memory or disk.
+    Eviction,
+    /// Pods of a higher priority.
+    Preemption,
+    /// No place was found.
+    Unschedulable,
+    /// Somebody deleted the pods or the Job, or a queue took the quota back.
+    Other,
+}
+
+/// How an attempt is.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Verdict {
+    /// It goes on; `look_again` is when time alone may change that.
+    Goes {
+        /// What keeps it from working.
+        obstacle: Option<Obstacle>,
+        /// When to look again.
+        look_again: Option<Timestamp>,
+    },
+    /// It has ended, or is to be given up.
+    Ended(Box<End>),
+}
+
+impl End {
+    fn new(outcome: AttemptOutcome, reason: &str, message: impl Into<String>) -> Self {
+        End { outcome, reason: reason.to_owned(), message: message.into(), disruption: None, report: None }
+    }
+
+    /// An end by disruption.
+    pub fn disrupted(disruption: Disruption, reason: &str, message: impl Into<String>) -> Self {
+        End { disruption: Some(disruption), ..End::new(AttemptOutcome::Disrupted, reason, message) }
+    }
+
+    /// An end on request.
+    pub fn suspended() -> Self {
+        End::new(AttemptOutcome::Suspended, "Suspended", "stopped since the job is suspended")
+    }
+
+    /// An end of what couldn't start, since it is to be tried otherwise, or again at once.
+    pub fn replaced() -> Self {
+        End::new(
+            AttemptOutcome::Suspended,
+            "Replaced",
+            "its pods couldn't start, and the job was changed or retried",
+        )
+    }
+}
+
+/// Judges a child. `scheduling_timeout` bounds how long its pods may wait for nodes.
+pub fn judge(now: Timestamp, child: &Child, scheduling_timeout: SignedDuration, timing: &Timing) -> Verdict {
+    match &child.state {
+        ChildState::Succeeded => Verdict::Ended(Box::new(succeeded(child))),
+        ChildState::Failed { .. } if child.suspended => Verdict::Ended(Box::new(End::disrupted(
+            Disruption::Other,
+            "QuotaReclaimed",
+            "the queue took its quota back",
+        ))),
+        ChildState::Failed { reason, message } => Verdict::Ended(Box::new(failed(child, reason, message))),
+        ChildState::Running if child.suspended => Verdict::Goes { obstacle: None, look_again: None },
+        ChildState::Running => running(now, child, scheduling_timeout, timing),
+    }
+}
+
+fn succeeded(child: &Child) -> End {
+    // Of a tenant's shards, whichever was last found all committed; the others know nothing of the whole.
+    let report = reports(child)
+        .max_by_key(|report| (report.published.is_some(), report.users, child.key.kind == TaskKind::Train));
+    match report {
+        Some(report) => End {
+            report: Some(report.clone()),
+            ..End::new(AttemptOutcome::Succeeded, &report.reason, report.message.clone())
+        },
+        // What was done is durable, and whoever tries again finds it and says so.
+        None => End::disrupted(
+            Disruption::Other,
+            OUTCOME_UNREAD,
+            "its pods were gone before their outcome was read; it is read from storage",
+        ),
+    }
+}
+
+fn reports(child: &Child) -> impl Iterator<Item = &Outcome> {
+    child.pods.iter().filter_map(|pod| match &pod.container {
+        Container::Terminated { outcome, .. } => outcome.as_deref(),
+        _ => None,
+    })
+}
+
+fn running(now: Timestamp, child: &Child, scheduling_timeout: SignedDuration, timing: &Timing) -> Verdict {
+    // A node that is away never reports its pods' end, and the Job waits for ever.
+    let overdue = child.pods.iter().filter_map(|pod| Some((pod, pod.gone_by? + timing.gone_grace)));
+    if let Some((pod, _)) = overdue.clone().find(|(_, by)| *by <= now) {
+        let message = format!("the node of pod {} is away", pod.name);
+        return Verdict::Ended(Box::new(End::disrupted(Disruption::NodeFailure, "NodeFailure", message)));
+    }
+    let next_overdue = overdue.map(|(_, by)| by).min();
+
+    let waiting = obstacle(child);
+    let limit = match &waiting {
+        Some(obstacle) if obstacle.reason == UNSCHEDULABLE => Some(child.since + scheduling_timeout),
+        Some(_) => Some(child.since + timing.retry_window),
+        None => None,
+    };
+    match (waiting, limit) {
+        (Some(obstacle), Some(limit)) if limit <= now => Verdict::Ended(Box::new(give_up(obstacle))),
+        (obstacle, limit) => {
+            Verdict::Goes { obstacle, look_again: [limit, next_overdue].into_iter().flatten().min() }
+        }
+    }
+}
+
+fn give_up(obstacle: Obstacle) -> End {
+    if obstacle.reason == UNSCHEDULABLE {
+        return End::disrupted(Disruption::Unschedulable, UNSCHEDULABLE, obstacle.message);
+    }
+    End::new(AttemptOutcome::PermanentFailure, obstacle.reason, obstacle.message)
+}

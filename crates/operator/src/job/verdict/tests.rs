@@ -1,0 +1,246 @@
+//! Ends of Jobs, as the kubelet and the Job controller show them.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use rstest::rstest;
+use teasel_api::outcome::{ExitCode, NO_CUDA, NO_GPU};
+
+use super::*;
+use crate::job::observed::Pod;
+use crate::task_key::TaskKey;
+
+const TIMEOUT: SignedDuration = SignedDuration::from_secs(600);
+
+fn now() -> Timestamp {
+    Timestamp::UNIX_EPOCH + SignedDuration::from_hours(1)
+}
+
+fn ended(code: i32, kubelet: &str, report: Option<(ExitCode, &str)>) -> Pod {
+    let outcome = report
+        .map(|(exit, message)| Box::new(Outcome::new(TaskKind::Train, 1, exit, format!("{exit:?}"), message)));
+    Pod {
+        name: "p".into(),
+        scheduled: true,
+        container: Container::Terminated { exit_code: code, reason: kubelet.into(), finished: None, outcome },
+        ..Pod::default()
+    }
+}
+
+fn failed(exit: ExitCode) -> Pod {
+    ended(exit as i32, "Error", Some((exit, "said")))
+}
+
+fn taken(reason: &str, container: Container) -> Pod {
+    Pod { name: "p".into(), disruption: Some((reason.into(), "why".into())), container, ..Pod::default() }
+}
+
+fn child(state: ChildState, pods: Vec<Pod>) -> Child {
+    Child {
+        name: "films-train-1".into(),
+        uid: "uid".into(),
+        key: TaskKey::of_job(TaskKind::Train),
+        number: 1,
+        since: now() - SignedDuration::from_secs(60),
+        suspended: false,
+        state,
+        succeeded: 0,
+        parallelism: 2,
+        refusal: None,
+        pods,
+    }
+}
+
+fn failure(pods: Vec<Pod>) -> Child {
+    child(ChildState::Failed { reason: "BackoffLimitExceeded".into(), message: "limit".into() }, pods)
+}
+
+fn end(child: &Child) -> End {
+    match judge(now(), child, TIMEOUT, &Timing::default()) {
+        Verdict::Ended(end) => *end,
+        Verdict::Goes { .. } => panic!("it goes on"),
+    }
+}
+
+#[rstest]
+#[case::permanent(failed(ExitCode::BadData), AttemptOutcome::PermanentFailure, "BadData")]
+#[case::bug(failed(ExitCode::Bug), AttemptOutcome::Failed, "Bug")]
+#[case::storage(failed(ExitCode::StorageUnavailable), AttemptOutcome::Failed, "StorageUnavailable")]
+#[case::fenced(failed(ExitCode::FencedOut), AttemptOutcome::Failed, "FencedOut")]
+#[case::stopped(failed(ExitCode::Stopped), AttemptOutcome::Disrupted, "Stopped")]
+#[case::memory(ended(137, "OOMKilled", None), AttemptOutcome::OutOfMemory, "OutOfMemory")]
+#[case::killed(ended(137, "Error", None), AttemptOutcome::Failed, "WorkerFailed")]
+#[case::rebooted(ended(255, "Unknown", None), AttemptOutcome::Disrupted, "NodeRestarted")]
+#[case::drained(taken("EvictionByEvictionAPI", Container::Running), AttemptOutcome::Disrupted, "Evicted")]
+#[case::preempted(taken("PreemptionByScheduler", Container::Running), AttemptOutcome::Disrupted, "Preempted")]
+#[case::node(taken("DeletionByTaintManager", Container::Running), AttemptOutcome::Disrupted, "NodeFailure")]
+fn the_cause_wins_over_its_echo(#[case] cause: Pod, #[case] outcome: AttemptOutcome, #[case] reason: &str) {
+    for pods in [vec![cause.clone(), failed(ExitCode::PeerLost)], vec![failed(ExitCode::PeerLost), cause]] {
+        let end = end(&failure(pods));
+        assert_eq!((end.outcome, end.reason.as_str()), (outcome, reason));
+    }
+}
+
+#[rstest]
+#[case::drained(taken("EvictionByEvictionAPI", Container::Running))]
+#[case::stopped_by_a_drain(Pod {
+    disruption: Some(("EvictionByEvictionAPI".into(), "why".into())), ..failed(ExitCode::Stopped)
+})]
+fn a_shard_that_was_taken_away_and_made_up_for_is_not_why_scoring_failed(#[case] earlier: Pod) {
+    for exit in [ExitCode::Bug, ExitCode::BadData] {
+        let pods = vec![earlier.clone(), failed(exit)];
+        let scoring = Child { key: TaskKey::of_tenant(TaskKind::Score, "city"), ..failure(pods) };
+        let expected =
+            if exit == ExitCode::Bug { AttemptOutcome::Failed } else { AttemptOutcome::PermanentFailure };
+        assert_eq!(end(&scoring).outcome, expected);
+    }
+}
+
+#[test]
+fn a_pod_that_is_gone_was_deleted_by_somebody() {
+    let end = end(&failure(vec![failed(ExitCode::PeerLost)]));
+    assert_eq!((end.outcome, end.reason.as_str()), (AttemptOutcome::Disrupted, "PodsDeleted"));
+}
+
+#[test]
+fn peers_that_all_lost_each_other_have_failed() {
+    let end = end(&failure(vec![failed(ExitCode::PeerLost), failed(ExitCode::PeerLost)]));
+    assert_eq!((end.outcome, end.reason.as_str()), (AttemptOutcome::Failed, "PeerLost"));
+}
+
+#[test]
+fn memory_that_ran_out_is_named_with_the_limit_and_what_to_change() {
+    let pod = Pod { memory_limit: Some("2Gi".into()), ..ended(137, "OOMKilled", None) };
+    let message = end(&failure(vec![pod])).message;
+    assert!(message.contains("2Gi") && message.contains("training.template"), "{message}");
+}
+
+#[test]
+fn a_job_that_its_queue_suspends_costs_nothing() {
+    let queued = Child { suspended: true, ..child(ChildState::Running, vec![failed(ExitCode::Stopped)]) };
+    let verdict = judge(now(), &queued, TIMEOUT, &Timing::default());
+    assert_eq!(verdict, Verdict::Goes { obstacle: None, look_again: None });
+    let ended = end(&Child { suspended: true, ..failure(vec![failed(ExitCode::Stopped)]) });
+    assert_eq!((ended.outcome, ended.reason.as_str()), (AttemptOutcome::Disrupted, "QuotaReclaimed"));
+}
+
+#[rstest]
+#[case::in_its_grace_time(-60, None)]
+#[case::just_over_it(9, None)]
+#[case::long_over_it(11, Some("NodeFailure"))]
+fn a_pod_that_should_be_gone_tells_of_a_node_that_is_away(#[case] since: i64, #[case] reason: Option<&str>) {
+    let pod = Pod {
+        gone_by: Some(now() - SignedDuration::from_secs(since)),
+        scheduled: true,
+        container: Container::Running,
+        ..Pod::default()
+    };
+    let found = match judge(now(), &child(ChildState::Running, vec![pod]), TIMEOUT, &Timing::default()) {
+        Verdict::Ended(end) => Some(end.reason),
+        Verdict::Goes { look_again, .. } => {
+            assert!(look_again.is_some_and(|at| at > now()));
+            None
+        }
+    };
+    assert_eq!(found.as_deref(), reason);
+}
+
+fn waiting(reason: &str, message: &str) -> Pod {
+    let container = Container::Waiting { reason: reason.into(), message: message.into() };
+    Pod { name: "p".into(), scheduled: true, container, ..Pod::default() }
+}
+
+fn unplaced() -> Pod {
+    Pod { name: "p".into(), unschedulable: Some("0/2 nodes are available".into()), ..Pod::default() }
+}
+
+#[rstest]
+#[case(NO_CUDA, "there is no CUDA here; training.device Cuda needs a worker image with CUDA")]
+#[case(NO_GPU, "no CUDA device is visible")]
+fn an_image_without_cuda_and_a_node_without_gpus_are_said_and_not_tried_again(
+    #[case] reason: &str,
+    #[case] message: &str,
+) {
+    let exit = ExitCode::BadConfiguration;
+    let report = Outcome::new(TaskKind::Train, 1, exit, reason, message);
+    let mut pod = ended(exit as i32, "Error", None);
+    if let Container::Terminated { outcome, .. } = &mut pod.container {
+        *outcome = Some(Box::new(report));
+    }
+    // The other pod waited for the rest of its group, and was stopped with the Job.
+    let end = end(&failure(vec![failed(ExitCode::Stopped), pod]));
+    assert_eq!((end.outcome, end.reason.as_str()), (AttemptOutcome::PermanentFailure, reason));
+    assert_eq!(end.message, message);
+}
+
+#[test]
+fn a_cluster_without_gpus_is_told_by_the_resource_and_what_to_change() {
+    let said = "0/2 nodes are available: 2 Insufficient nvidia.com/gpu.";
+    let pod = Pod { unschedulable: Some(said.into()), ..unplaced() };
+    let found = obstacle(&child(ChildState::Running, vec![pod])).unwrap();
+    assert_eq!(found.reason, UNSCHEDULABLE);
+    for part in [said, "training.device is Cuda", "training.processesPerWorker", "add nodes"] {
+        assert!(found.message.contains(part), "{part}: {}", found.message);
+    }
+    let other = obstacle(&child(ChildState::Running, vec![unplaced()])).unwrap();
+    assert!(!other.message.contains("Cuda"), "{}", other.message);
+}
+
+#[rstest]
+#[case("secret \"films-storage\" not found", "SecretMissing")]
+#[case("secrets \"films-storage\" not found", "SecretMissing")]
+#[case("couldn't find key AWS_REGION in Secret media/films-storage", "SecretMissing")]
+#[case("configmap \"films-secret\" not found", "PodsNotStarted")]
+#[case("configmap \"secret\" not found", "PodsNotStarted")]
+#[case("couldn't find key secret in ConfigMap media/secret", "PodsNotStarted")]
+#[case("container has runAsNonRoot and image secret will run as root", "PodsNotStarted")]
+fn only_a_secret_that_is_missing_is_said_to_be(#[case] message: &str, #[case] reason: &str) {
+    let pod = Pod { name: "secret-films-train-1-0".into(), ..waiting("CreateContainerConfigError", message) };
+    let found = obstacle(&child(ChildState::Running, vec![pod])).unwrap();
+    assert_eq!(found.reason, reason);
+    assert!(found.message.ends_with(message), "{}", found.message);
+}
+
+#[rstest]
+#[case(
+    waiting("CreateContainerConfigError", "secret \"x\" not found"),
+    "SecretMissing",
+    AttemptOutcome::PermanentFailure
+)]
+#[case(waiting("ImagePullBackOff", "no such image"), "ImageUnavailable", AttemptOutcome::PermanentFailure)]
+#[case(unplaced(), "Unschedulable", AttemptOutcome::Disrupted)]
+fn what_keeps_pods_from_starting_is_said_at_once_and_given_up_in_the_end(
+    #[case] pod: Pod,
+    #[case] reason: &str,
+    #[case] outcome: AttemptOutcome,
+) {
+    let young = child(ChildState::Running, vec![pod]);
+    let Verdict::Goes { obstacle: Some(obstacle), look_again: Some(again) } =
+        judge(now(), &young, TIMEOUT, &Timing::default())
+    else {
+        panic!("it waits")
+    };
+    assert_eq!(obstacle.reason, reason);
+    assert!(again > now());
+    let old = Child { since: now() - SignedDuration::from_mins(31), ..young };
+    let ended = end(&old);
+    assert_eq!((ended.outcome, ended.reason.as_str()), (outcome, reason));
+}
+
+#[test]
+fn the_shard_that_found_all_committed_speaks_for_the_tenant() {
+    let shard = |published: Option<bool>| {
+        let mut pod = ended(0, "Completed", Some((ExitCode::Done, "said")));
+        if let Container::Terminated { outcome: Some(outcome), .. } = &mut pod.container {
+            outcome.published = published;
+            outcome.users = published.map(|_| 7);
+        }
+        pod
+    };
+    let done = child(ChildState::Succeeded, vec![shard(None), shard(Some(true)), shard(None)]);
+    assert_eq!(end(&done).report.and_then(|report| report.users), Some(7));
+}
+
+#[test]
+fn an_outcome_that_nobody_read_is_read_again_by_the_next_attempt() {
+    let end = end(&child(ChildState::Succeeded, Vec::new()));
+    assert_eq!((end.outcome, end.reason.as_str()), (AttemptOutcome::Disrupted, "OutcomeUnread"));
+}
