@@ -1,6 +1,7 @@
 //! The operator as a process of this machine, with the rights of its ServiceAccount and no other.
 
 use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -14,6 +15,8 @@ use crate::project::program;
 /// An operator beside a cluster, for clusters without real nodes and for measuring it. Killed with this.
 pub struct OutsideOperator {
     process: Child,
+    /// Its configuration, kubeconfig and log.
+    folder: PathBuf,
 }
 
 impl Cluster {
@@ -22,6 +25,14 @@ impl Cluster {
     /// # Errors
     /// Where the chart can't be installed or the operator doesn't become ready.
     pub fn run_operator(&self, values: &serde_json::Value) -> Result<OutsideOperator> {
+        self.run_operator_through(values, None)
+    }
+
+    /// The same, of which `url` is the API server, where that is named.
+    ///
+    /// # Errors
+    /// As [`Cluster::run_operator`].
+    pub fn run_operator_through(&self, values: &serde_json::Value, url: Option<&str>) -> Result<OutsideOperator> {
         let folder = self.caches.path();
         let file = folder.join("outside-values.json");
         std::fs::write(&file, values.to_string())?;
@@ -34,35 +45,48 @@ impl Cluster {
         let of = |arguments: &[&str]| self.kubectl(&[&["--namespace", OPERATOR_NAMESPACE], arguments].concat());
         let configuration =
             of(&["get", "configmap", "teasel-operator", "--output=jsonpath={.data.operator\\.yaml}"])?;
-        let configuration_file = folder.join("operator.yaml");
-        std::fs::write(&configuration_file, configuration)?;
+        std::fs::write(folder.join("operator.yaml"), configuration)?;
         let token = of(&["create", "token", "teasel-operator", "--duration=2h"])?;
-        let kubeconfig = folder.join("operator.kubeconfig");
-        std::fs::write(&kubeconfig, self.kubeconfig_with(token.trim())?)?;
-
-        let log = File::create(folder.join("operator.log"))?;
-        let address = free_address()?;
-        let process = Command::new(program("teasel-operator"))
-            .args(["--config", &configuration_file.display().to_string(), "--listen", &address])
-            .env("KUBECONFIG", &kubeconfig)
-            .env("POD_NAMESPACE", OPERATOR_NAMESPACE)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .context("the operator can't start")?;
-        let operator = OutsideOperator { process };
-        wait_for("the operator to hold its lease", Duration::from_secs(30), || {
-            let holder = of(&["get", "lease", "teasel-operator", "--output=jsonpath={.spec.holderIdentity}"])?;
-            Ok((holder == format!("teasel-operator-{}", operator.process.id())).then_some(()))
-        })?;
+        std::fs::write(folder.join("operator.kubeconfig"), self.kubeconfig_with(token.trim(), url)?)?;
+        let operator = OutsideOperator { process: start(folder)?, folder: folder.to_owned() };
+        self.wait_until_it_leads(&operator)?;
         Ok(operator)
     }
 
-    /// The administrator's kubeconfig with another token instead of its certificate.
-    fn kubeconfig_with(&self, token: &str) -> Result<String> {
+    /// Kills the operator and starts another. What the killed one's lease would make it wait for is left out.
+    ///
+    /// # Errors
+    /// Where it doesn't become ready.
+    pub fn replace_killed(&self, operator: &mut OutsideOperator) -> Result<()> {
+        operator.kill()?;
+        self.kubectl(&[
+            "--namespace",
+            OPERATOR_NAMESPACE,
+            "delete",
+            "lease",
+            "teasel-operator",
+            "--ignore-not-found",
+        ])?;
+        operator.process = start(&operator.folder)?;
+        self.wait_until_it_leads(operator)
+    }
+
+    fn wait_until_it_leads(&self, operator: &OutsideOperator) -> Result<()> {
+        let wanted = format!("teasel-operator-{}", operator.process.id());
+        wait_for("the operator to hold its lease", Duration::from_secs(30), || {
+            let lease = ["get", "lease", "teasel-operator", "--output=jsonpath={.spec.holderIdentity}"];
+            let holder = self.kubectl(&[&["--namespace", OPERATOR_NAMESPACE], &lease[..]].concat())?;
+            Ok((holder == wanted).then_some(()))
+        })
+    }
+
+    /// The administrator's kubeconfig with another token instead of its certificate, and another server if one is named.
+    fn kubeconfig_with(&self, token: &str, url: Option<&str>) -> Result<String> {
         let config = self.json(&["config", "view", "--raw", "--minify"])?;
-        let cluster = &config["clusters"][0]["cluster"];
+        let cluster = match url {
+            Some(url) => json!({"server": url}),
+            None => config["clusters"][0]["cluster"].clone(),
+        };
         let kubeconfig = json!({
             "apiVersion": "v1", "kind": "Config", "current-context": "operator",
             "clusters": [{"name": "tested", "cluster": cluster}],
@@ -74,6 +98,16 @@ impl Cluster {
 }
 
 impl OutsideOperator {
+    /// Kills it at once, as `kill -9` does.
+    ///
+    /// # Errors
+    /// Where the system doesn't let us.
+    pub fn kill(&mut self) -> Result<()> {
+        self.process.kill()?;
+        self.process.wait()?;
+        Ok(())
+    }
+
     /// Its processor time so far, and its peak resident memory in bytes.
     ///
     /// # Errors
@@ -97,6 +131,19 @@ impl Drop for OutsideOperator {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
+}
+
+fn start(folder: &Path) -> Result<Child> {
+    let log = File::options().create(true).append(true).open(folder.join("operator.log"))?;
+    Command::new(program("teasel-operator"))
+        .args(["--config", &folder.join("operator.yaml").display().to_string(), "--listen", &free_address()?])
+        .env("KUBECONFIG", folder.join("operator.kubeconfig"))
+        .env("POD_NAMESPACE", OPERATOR_NAMESPACE)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(log)
+        .spawn()
+        .context("the operator can't start")
 }
 
 fn free_address() -> Result<String> {

@@ -3,6 +3,7 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod apart;
+mod crashes;
 mod gangs;
 mod jobs;
 mod life;

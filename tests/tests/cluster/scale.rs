@@ -20,7 +20,8 @@ fn ends_well(task: &str) -> Value {
     json!({"metadata": {"annotations": {"teasel.test/exit": "0", "teasel.test/message": outcome.to_string()}}})
 }
 
-fn job(name: &str, tenants: usize) -> Value {
+/// A job whose pods end well at once.
+pub(crate) fn job(name: &str, tenants: usize) -> Value {
     let tenant =
         |number| json!({"name": format!("tenant-{number}"), "output": {"uri": format!("s3://lists/{number}")}});
     let mut spec = smallest_spec();
@@ -31,6 +32,14 @@ fn job(name: &str, tenants: usize) -> Value {
     job_with(name, spec)
 }
 
+/// Values of the chart for workers that need next to nothing.
+pub(crate) fn light_workers() -> Value {
+    let resources = json!({"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"memory": "16Mi"}});
+    json!({"worker": {"resources": {
+        "prepare": resources, "train": resources, "score": resources, "other": resources,
+    }}})
+}
+
 struct Bench {
     cluster: Cluster,
     operator: OutsideOperator,
@@ -39,12 +48,7 @@ struct Bench {
 impl Bench {
     fn start() -> Self {
         let cluster = Cluster::start(&Options::with(Nodes::Fake(20))).unwrap();
-        let resources = json!({"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"memory": "16Mi"}});
-        let operator = cluster
-            .run_operator(&json!({"worker": {"resources": {
-                "prepare": resources, "train": resources, "score": resources, "other": resources,
-            }}}))
-            .unwrap();
+        let operator = cluster.run_operator(&light_workers()).unwrap();
         Bench { cluster, operator }
     }
 
