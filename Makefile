@@ -5,7 +5,7 @@ SHELL := /bin/bash
 ENVIRONMENT := environment="$$(scripts/environment)"; eval "$$environment"
 EXAMPLE := examples/movielens-100k
 
-.PHONY: help build demo test test-cluster cluster lint generate docs deny
+.PHONY: help build demo test test-cluster test-deep cluster lint generate docs deny
 
 help: ## Shows this list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -34,6 +34,11 @@ test-cluster: tools cluster-tools ## Runs the tests that need Go or Kubernetes a
 	cargo clippy --workspace $$tests -- -D warnings; \
 	cargo build --workspace --bins $$tests; \
 	cargo test --workspace $$tests -- --test-threads 3
+
+test-deep: tools cluster-tools ## Tries whole what `make test` tries a part of: kills the operator at each of its writes (a quarter of an hour).
+	@scripts/kube > /dev/null
+	@scripts/helm > /dev/null
+	@$(ENVIRONMENT); TEASEL_TEST_DEEP=1 cargo test --workspace --test cluster -- --nocapture crashes
 
 cluster: tools cluster-tools ## Runs a Kubernetes cluster until Ctrl-C: with two nodes for root, with two fake ones for others.
 	@if [ "$$(id -u)" = 0 ]; then tests/cluster/cluster --nodes 2; else tests/cluster/cluster --fake-nodes 2; fi
