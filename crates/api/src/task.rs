@@ -91,6 +91,17 @@ impl Task {
             Task::Collect(_) => TaskKind::Collect,
         }
     }
+
+    /// The task that this one is about: an inspection has the outcome and the identity of what it asks about.
+    pub fn subject(&self) -> TaskKind {
+        match self {
+            Task::Inspect(InspectTask::Prepare { .. }) => TaskKind::Prepare,
+            Task::Inspect(InspectTask::Run { task, .. }) => *task,
+            Task::Inspect(InspectTask::Score { .. }) => TaskKind::Score,
+            Task::Inspect(InspectTask::Publish { .. }) => TaskKind::Publish,
+            task => task.kind(),
+        }
+    }
 }
 
 /// Who a run belongs to, and its place in the order of that owner's runs.

@@ -35,6 +35,13 @@ impl fmt::Display for Violation {
 
 impl std::error::Error for Violation {}
 
+impl Violation {
+    /// Everything that is wrong, in one line.
+    pub fn list(violations: &[Violation]) -> String {
+        violations.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+    }
+}
+
 /// Path of a field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Path(String);

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
+use kube::core::Status;
 use kube::runtime::controller::Action;
 use kube::runtime::events::{Event, EventType, Recorder};
 
@@ -113,6 +114,11 @@ impl Asked {
 /// Whether the API server refused a write since the object has been written since it was read.
 pub fn is_conflict(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if status.code == 409)
+}
+
+/// Whether the API server has judged an object, and doesn't take it as it is: a schema, a quota, a webhook.
+pub fn is_refusal(status: &Status) -> bool {
+    matches!(status.code, 400 | 403 | 422)
 }
 
 /// Failures in a row, by object. One object that can't be reconciled doesn't slow others down.

@@ -10,8 +10,10 @@ use kube::core::{ApiResource, DynamicObject, PartialObjectMeta, PartialObjectMet
 use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Client, CustomResourceExt, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
+use teasel_api::Violation;
 use teasel_api::spec::{RecommenderJob, RecommenderJobStatus};
 
+use crate::job::dereference::controller_of;
 use crate::unreadable::Unreadable;
 
 /// What became of asking for an object.
@@ -45,12 +47,9 @@ fn read<K>(object: DynamicObject) -> Fetched<K>
 where
     K: Resource<DynamicType = ()> + CustomResourceExt + DeserializeOwned,
 {
-    let read = serde_json::to_value(&object).map_err(|error| error.to_string()).and_then(|json| {
-        teasel_api::read(&json).map_err(|violations| {
-            let listed: Vec<String> = violations.iter().map(ToString::to_string).collect();
-            listed.join("; ")
-        })
-    });
+    let read = serde_json::to_value(&object)
+        .map_err(|error| error.to_string())
+        .and_then(|json| teasel_api::read(&json).map_err(|violations| Violation::list(&violations)));
     match read {
         Ok(read) => Fetched::Read(Box::new(read)),
         Err(message) => {
@@ -106,8 +105,7 @@ pub fn owner<K>(object: &impl Resource) -> Option<ObjectRef<PartialObjectMeta<K>
 where
     K: Resource<DynamicType = ()>,
 {
-    let owner = object.owner_references().iter().find(|owner| owner.controller == Some(true))?;
-    ObjectRef::from_owner_ref(object.namespace().as_deref(), owner, ())
+    ObjectRef::from_owner_ref(object.namespace().as_deref(), controller_of(object)?, ())
 }
 
 #[cfg(test)]

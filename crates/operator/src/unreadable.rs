@@ -8,13 +8,11 @@ use serde_json::{Value, json};
 use teasel_api::spec::{Condition, RecommenderJob};
 
 use crate::context::Context;
-use crate::job::decide::Note;
+use crate::job::decide::{MESSAGE_BYTES, Note};
 use crate::job::restarts::cut;
 
 /// Reason of the condition, and of the event.
 const REASON: &str = "InvalidSpec";
-/// Longest message of the condition, in bytes.
-const MESSAGE_BYTES: usize = 2048;
 
 /// An object that can't be read.
 #[derive(Clone, Debug, thiserror::Error)]

@@ -53,12 +53,11 @@ impl Cluster {
         Ok(operator)
     }
 
-    /// Kills the operator and starts another. What the killed one's lease would make it wait for is left out.
+    /// Starts another operator after one that was killed, and doesn't let it wait for that one's lease to end.
     ///
     /// # Errors
     /// Where it doesn't become ready.
     pub fn replace_killed(&self, operator: &mut OutsideOperator) -> Result<()> {
-        operator.kill()?;
         self.kubectl(&[
             "--namespace",
             OPERATOR_NAMESPACE,
@@ -128,8 +127,7 @@ impl OutsideOperator {
 
 impl Drop for OutsideOperator {
     fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        let _ = self.kill();
     }
 }
 

@@ -49,6 +49,23 @@ struct Writes {
     held: bool,
 }
 
+impl Writes {
+    /// Takes a request down, and says on which side of it everything stops, if it does.
+    fn stops(&mut self, parts: &Parts) -> Option<Side> {
+        if self.held {
+            return Some(Side::Before);
+        }
+        if !is_write(parts) {
+            return None;
+        }
+        let number = self.made.len();
+        self.made.push(format!("{} {}", parts.method, parts.uri.path()));
+        let (_, side) = self.hold.filter(|(wanted, _)| *wanted == number)?;
+        self.held = side == Side::Before;
+        Some(side)
+    }
+}
+
 impl Course {
     fn writes(&self) -> MutexGuard<'_, Writes> {
         self.writes.lock().unwrap_or_else(PoisonError::into_inner)
@@ -102,17 +119,7 @@ fn is_write(parts: &Parts) -> bool {
 
 async fn pass(State(course): State<Arc<Course>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
-    let side = {
-        let mut writes = course.writes();
-        let mut side = None;
-        if !writes.held && is_write(&parts) {
-            let number = writes.made.len();
-            writes.made.push(format!("{} {}", parts.method, parts.uri.path()));
-            side = writes.hold.filter(|(wanted, _)| *wanted == number).map(|(_, side)| side);
-        }
-        writes.held |= side == Some(Side::Before);
-        writes.held.then_some(Side::Before).or(side)
-    };
+    let side = course.writes().stops(&parts);
     if side == Some(Side::Before) {
         return std::future::pending().await;
     }

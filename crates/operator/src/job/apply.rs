@@ -17,6 +17,7 @@ use super::build;
 use super::decide::{Action, Decision, Start};
 use super::dereference::is_owned_by;
 use crate::configuration::Configuration;
+use crate::context::is_refusal;
 use crate::names::{ATTEMPT_LABEL, FROZEN_LABEL, TASK_LABEL, TENANT_LABEL};
 use crate::reading::metadata;
 
@@ -123,7 +124,7 @@ async fn begin(
     let created = create_all(client, configuration, job, start, template, &task).await;
     created.map_err(|error| {
         let (may_pass, message) = match &error {
-            ApplyError::Kube(kube::Error::Api(status)) if matches!(status.code, 400 | 403 | 422) => {
+            ApplyError::Kube(kube::Error::Api(status)) if is_refusal(status) => {
                 (status.code == 403, status.message.clone())
             }
             // It takes somebody to remove the other one.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, ContainerState, ContainerStatus, Event, Pod as CorePod};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::ListParams;
 use kube::core::{ApiResource, DynamicObject};
 use kube::{Api, Client, ResourceExt};
@@ -51,8 +52,8 @@ pub async fn dereference(context: &Context, now: Timestamp, job: RecommenderJob)
 
     let mut by_job: BTreeMap<String, Vec<Pod>> = BTreeMap::new();
     for pod in &pods.items {
-        let owner = pod.owner_references().iter().find(|owner| owner.controller == Some(true));
-        by_job.entry(owner.map(|owner| owner.uid.clone()).unwrap_or_default()).or_default().push(read_pod(pod));
+        let owner = controller_of(pod).map(|owner| owner.uid.clone());
+        by_job.entry(owner.unwrap_or_default()).or_default().push(read_pod(pod));
     }
     let mut children = Vec::new();
     for child in jobs.items.iter().filter(|child| is_owned_by(*child, &uid)) {
@@ -77,9 +78,14 @@ pub async fn dereference(context: &Context, now: Timestamp, job: RecommenderJob)
     Ok(Observed { job, children, lingering, frozen, progress, lineage })
 }
 
+/// The object that controls another.
+pub fn controller_of(object: &impl kube::Resource) -> Option<&OwnerReference> {
+    object.owner_references().iter().find(|owner| owner.controller == Some(true))
+}
+
 /// Whether the object's controller is the job with this UID: another of the same name is nobody's to touch.
 pub fn is_owned_by<K: kube::Resource>(object: &K, uid: &str) -> bool {
-    object.owner_references().iter().any(|owner| owner.controller == Some(true) && owner.uid == uid)
+    controller_of(object).is_some_and(|owner| owner.uid == uid)
 }
 
 fn read_child(job: &Job, pods: Vec<Pod>) -> Option<Child> {
@@ -185,10 +191,7 @@ async fn refusal(client: &Client, namespace: &str, uid: &str) -> Result<Option<S
 async fn lineage(client: &Client, namespace: &str, job: &RecommenderJob) -> Result<Lineage, kube::Error> {
     let milliseconds = |time: Timestamp| time.as_millisecond();
     let created = job.creation_timestamp().map(|time| milliseconds(time.0)).unwrap_or_default();
-    let schedule = job
-        .owner_references()
-        .iter()
-        .find(|owner| owner.controller == Some(true) && owner.kind == "ScheduledRecommenderJob");
+    let schedule = controller_of(job).filter(|owner| owner.kind == "ScheduledRecommenderJob");
     let Some(schedule) = schedule else {
         let owner = format!("{namespace}/{}", job.name_any());
         return Ok(Lineage { owner, sequence: created, ..Lineage::default() });

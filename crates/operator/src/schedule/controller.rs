@@ -20,7 +20,7 @@ use teasel_api::spec::{RecommenderJob, ScheduledRecommenderJob};
 use tokio::task::JoinSet;
 
 use super::{Action, ChildJob, Observed, build, decide};
-use crate::context::{Context, LOOK_ANYWAY, is_conflict};
+use crate::context::{Context, LOOK_ANYWAY, is_conflict, is_refusal};
 use crate::job::apply::{create_own, delete};
 use crate::job::decide::Note;
 use crate::job::dereference::is_owned_by;
@@ -52,7 +52,7 @@ impl ReconcileError {
     /// Of creating the job `name`: what the API server has judged is for people, what it couldn't do is not.
     fn of_creating(name: &str, error: kube::Error) -> Self {
         match error {
-            kube::Error::Api(source) if matches!(source.code, 400 | 403 | 422) => {
+            kube::Error::Api(source) if is_refusal(&source) => {
                 ReconcileError::Refused { name: name.to_owned(), source }
             }
             other => other.into(),

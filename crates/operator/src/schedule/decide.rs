@@ -1,6 +1,7 @@
 //! The decision: what to start, what to delete, and what to tell.
 
 use jiff::Timestamp;
+use teasel_api::Violation;
 use teasel_api::cron::{Cron, time_zone};
 use teasel_api::spec::{Condition, ScheduledRecommenderJobStatus};
 
@@ -133,8 +134,8 @@ impl<'a> Plan<'a> {
                     }
                     // Every tick's job would fail by the same words.
                     Err(violations) => {
-                        let listed: Vec<String> = violations.iter().map(ToString::to_string).collect();
-                        let message = format!("{}; nothing starts until that is mended", listed.join("; "));
+                        let message =
+                            format!("{}; nothing starts until that is mended", Violation::list(&violations));
                         ("InvalidJobTemplate", message)
                     }
                 }

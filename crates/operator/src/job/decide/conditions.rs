@@ -20,7 +20,7 @@ pub(super) mod kind {
 }
 
 /// Longest message of a condition, in bytes: Kubernetes' own types allow 32 KiB, people read less.
-const MESSAGE_BYTES: usize = 2048;
+pub(crate) const MESSAGE_BYTES: usize = 2048;
 
 impl Plan<'_> {
     pub(super) fn condition(&self, kind: &str) -> Option<&Condition> {

@@ -16,6 +16,8 @@ mod tenants;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use self::conditions::MESSAGE_BYTES;
+
 use jiff::Timestamp;
 use teasel_api::Violation;
 use teasel_api::resolved::Job;

@@ -46,8 +46,7 @@ impl Plan<'_> {
         let mut job = match resolved {
             Ok(job) => job.clone(),
             Err(violations) => {
-                let listed: Vec<String> = violations.iter().map(ToString::to_string).collect();
-                let message = listed.join("; ");
+                let message = Violation::list(violations);
                 self.set(kind::VALIDATED, false, "InvalidSpec", &message);
                 // What runs was made from fields that were right.
                 if self.running().next().is_none() && !self.is_finished() {
@@ -103,11 +102,7 @@ impl Plan<'_> {
             if FrozenPart::of_tenant(&tenant, job).hash() == *hash {
                 continue;
             }
-            let kept = self.observed.frozen.iter().find(|part| {
-                // The name first: hashing is what takes long.
-                part.tenant() == Some(&tenant.name) && part.hash() == *hash
-            });
-            let Some(kept) = kept else { continue };
+            let Some(kept) = self.frozen_part(&tenant.name, hash) else { continue };
             kept.clone().apply(job);
             if status.generation != Some(self.generation) {
                 changed.push(tenant.name);

@@ -29,14 +29,18 @@ impl Plan<'_> {
         let mut mended = false;
         for index in 0..self.attempts().len() {
             let attempt = &self.attempts()[index];
-            let edited = self.is_edited(attempt, job);
-            if (asked || edited) && self.is_kept_from_starting(attempt) {
-                let child = self.child_of(attempt);
-                self.conclude(index, &End::replaced(), child);
+            let hangs = self.is_kept_from_starting(attempt);
+            let waits = asked && self.waits_to_retry(attempt, job);
+            // The fields last: they are hashed.
+            if !(hangs || waits || self.has_failed_for_good(attempt, job))
+                || !(asked || self.is_edited(attempt, job))
+            {
                 continue;
             }
-            let waits = asked && self.waits_to_retry(attempt, job);
-            if (waits || self.has_failed_for_good(attempt, job)) && (asked || edited) {
+            if hangs {
+                let child = self.child_of(attempt);
+                self.conclude(index, &End::replaced(), child);
+            } else {
                 self.decision.status.attempts[index].mended = true;
                 mended = true;
             }

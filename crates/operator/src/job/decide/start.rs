@@ -3,8 +3,8 @@
 use teasel_api::location::Location;
 use teasel_api::resolved::{Job, Place, PublishMode, Tenant};
 use teasel_api::task::{
-    CollectTask, EvaluateTask, InspectTask, Ownership, PrepareTask, PublishAction, PublishTask, ScoreTask, Task,
-    TaskKind, TenantSelector, TrainTask,
+    CollectTask, EvaluateTask, Ownership, PrepareTask, PublishAction, PublishTask, ScoreTask, Task, TenantSelector,
+    TrainTask,
 };
 
 use super::{Action, Plan, Start};
@@ -58,7 +58,7 @@ impl Plan<'_> {
             indexes: made.indexes,
             parallelism: made.parallelism,
             secrets: made.secrets,
-            template: template_of(subject_of(&made.task), self.spec).cloned(),
+            template: template_of(made.task.subject(), self.spec).cloned(),
             generation: self.generation,
             task: made.task,
             queue: self.observed.job.metadata.labels.as_ref().and_then(|labels| labels.get(QUEUE_LABEL).cloned()),
@@ -165,17 +165,6 @@ impl Plan<'_> {
             keep,
         };
         self.made(Task::Collect(task), job, &[storage_place(&job.storage)])
-    }
-}
-
-/// The task whose pods a task's are like: an inspection has the identity of what it asks about.
-fn subject_of(task: &Task) -> TaskKind {
-    match task {
-        Task::Inspect(InspectTask::Prepare { .. }) => TaskKind::Prepare,
-        Task::Inspect(InspectTask::Run { task, .. }) => *task,
-        Task::Inspect(InspectTask::Score { .. }) => TaskKind::Score,
-        Task::Inspect(InspectTask::Publish { .. }) => TaskKind::Publish,
-        task => task.kind(),
     }
 }
 

@@ -100,16 +100,17 @@ impl Plan<'_> {
     fn frozen_tenant(&self, tenant: &Tenant, job: &Job) -> (Tenant, u32) {
         let hash = self.tenant(&tenant.name).filter(|status| status.phase == TenantPhase::Scoring);
         let hash = hash.and_then(|status| status.hash.as_ref());
-        let frozen = self.observed.frozen.iter().find_map(|part| match part {
-            // The name first: hashing every tenant's fields for each tenant would take longer than all the rest.
-            FrozenPart::Tenant { tenant: frozen, shards }
-                if frozen.name == tenant.name && Some(&part.hash()) == hash =>
-            {
-                Some((frozen.clone(), *shards))
-            }
-            _ => None,
-        });
-        frozen.unwrap_or_else(|| (tenant.clone(), job.scoring.shards))
+        match hash.and_then(|hash| self.frozen_part(&tenant.name, hash)) {
+            Some(FrozenPart::Tenant { tenant, shards }) => (tenant.clone(), *shards),
+            _ => (tenant.clone(), job.scoring.shards),
+        }
+    }
+
+    /// A tenant's fields that were written down, by their hash.
+    pub(super) fn frozen_part(&self, tenant: &str, hash: &str) -> Option<&FrozenPart> {
+        let mut parts = self.observed.frozen.iter();
+        // The name first: hashing every tenant's fields for each tenant would take longer than all the rest.
+        parts.find(|part| part.tenant() == Some(tenant) && part.hash() == hash)
     }
 
     fn tenant_failed(&mut self, name: &str, reason: &str, message: &str) {

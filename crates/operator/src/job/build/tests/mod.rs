@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use teasel_api::outcome::{ExitCode, Outcome};
 use teasel_api::spec::RecommenderJob;
-use teasel_api::task::{InspectTask, Task, TaskKind};
+use teasel_api::task::TaskKind;
 
 use super::{attempt_job, pod_template};
 use crate::configuration::Configuration;
@@ -112,7 +112,7 @@ pub(in crate::job) fn attempts(mut job: RecommenderJob, configuration: &Configur
 
 /// An attempt that has done what it is for.
 fn succeeded(start: &Start, now: Timestamp, unread: bool) -> Child {
-    let kind = subject(&start.task);
+    let kind = start.task.subject();
     let reason = match kind {
         TaskKind::Score => "AwaitingApproval",
         TaskKind::Publish => "Published",
@@ -142,17 +142,6 @@ fn succeeded(start: &Start, now: Timestamp, unread: bool) -> Child {
         parallelism: start.parallelism,
         refusal: None,
         pods: if is_asked { vec![pod] } else { Vec::new() },
-    }
-}
-
-/// What a task's outcome is about.
-fn subject(task: &Task) -> TaskKind {
-    match task {
-        Task::Inspect(InspectTask::Prepare { .. }) => TaskKind::Prepare,
-        Task::Inspect(InspectTask::Run { task, .. }) => *task,
-        Task::Inspect(InspectTask::Score { .. }) => TaskKind::Score,
-        Task::Inspect(InspectTask::Publish { .. }) => TaskKind::Publish,
-        task => task.kind(),
     }
 }
 

@@ -29,7 +29,7 @@ fn collect(value: &Value, found: &mut BTreeSet<String>) {
 }
 
 fn expected(start: &Start) -> BTreeSet<String> {
-    let names = match (&start.key.tenant, subject(&start.task)) {
+    let names = match (&start.key.tenant, start.task.subject()) {
         (Some(tenant), _) => ["storage", "output", "catalog"].map(|place| format!("{tenant}-{place}")).to_vec(),
         (None, TaskKind::Prepare) => ["job-storage", "job-interactions", "job-items"].map(str::to_owned).to_vec(),
         (None, _) => vec!["job-storage".into()],

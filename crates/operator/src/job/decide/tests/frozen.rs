@@ -92,12 +92,7 @@ fn a_tenant_that_cannot_be_published_fails_the_job_and_a_retry_publishes_it() {
 #[test]
 fn a_tenant_that_cannot_be_published_where_it_is_goes_where_an_edit_says() {
     let mut world = World::at_scoring(&["a"], |job| job["spec"]["publish"] = json!({"mode": "Manual"}));
-    world.end(&TaskKey::of_tenant(TaskKind::Score, "a"), ExitCode::Done, |outcome| {
-        outcome.reason = "AwaitingApproval".into();
-        outcome.published = Some(false);
-        outcome.score_hash = Some("hash".into());
-    });
-    // Before anything was decided on the end.
+    world.end_scoring_unpublished("a");
     world.edit(|job| job["spec"]["publish"]["approved"] = json!(true));
     world.settle();
     world.end(&TaskKey::of_tenant(TaskKind::Publish, "a"), ExitCode::BadConfiguration, |_| {});

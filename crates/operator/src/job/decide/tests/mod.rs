@@ -202,12 +202,17 @@ impl World {
     }
 
     fn score_unpublished(&mut self, tenant: &str) {
+        self.end_scoring_unpublished(tenant);
+        self.settle();
+    }
+
+    /// The same, before anything is decided on it.
+    fn end_scoring_unpublished(&mut self, tenant: &str) {
         self.end(&TaskKey::of_tenant(TaskKind::Score, tenant), ExitCode::Done, |outcome| {
             outcome.reason = "AwaitingApproval".into();
             outcome.published = Some(false);
             outcome.score_hash = Some("hash".into());
         });
-        self.settle();
     }
 
     fn publish(&mut self, tenant: &str) {
