@@ -134,7 +134,7 @@ pub(crate) fn condition<'a>(status: &'a Value, kind: &str) -> Option<&'a Value> 
 }
 
 pub(crate) fn attempts<'a>(status: &'a Value, task: &str) -> Vec<&'a Value> {
-    status["attempts"].as_array().unwrap().iter().filter(|attempt| attempt["task"] == task).collect()
+    status["attempts"].as_array().into_iter().flatten().filter(|attempt| attempt["task"] == task).collect()
 }
 
 /// A spec that is as small as possible. Its places lead nowhere.
