@@ -31,7 +31,7 @@ pub use self::nodes::Node;
 pub use self::object_store::ObjectStore;
 pub use self::operator::OPERATOR_NAMESPACE;
 pub use self::outside::OutsideOperator;
-pub use self::proxy::{Proxy, Side};
+pub use self::proxy::{Fault, Proxy, Side};
 pub use self::shared::{Alone, Shared, Vacant, alone_with_real_nodes, shared, shared_with_real_nodes, vacant};
 use self::supervisor::Supervisor;
 

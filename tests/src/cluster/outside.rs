@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -12,10 +12,16 @@ use super::command::root;
 use super::{Cluster, OPERATOR_NAMESPACE, wait_for};
 use crate::project::program;
 
+/// Its kubeconfig for the API server, and for what stands before that.
+const DIRECT: &str = "direct.kubeconfig";
+const THROUGH: &str = "through.kubeconfig";
+/// How much of its log a failed test shows.
+const LAST_LINES: usize = 60;
+
 /// An operator beside a cluster, for clusters without real nodes and for measuring it. Killed with this.
 pub struct OutsideOperator {
     process: Child,
-    /// Its configuration, kubeconfig and log.
+    /// Its configuration, kubeconfigs and log.
     folder: PathBuf,
 }
 
@@ -46,11 +52,10 @@ impl Cluster {
         let configuration =
             of(&["get", "configmap", "teasel-operator", "--output=jsonpath={.data.operator\\.yaml}"])?;
         std::fs::write(folder.join("operator.yaml"), configuration)?;
-        let token = of(&["create", "token", "teasel-operator", "--duration=2h"])?;
-        std::fs::write(folder.join("operator.kubeconfig"), self.kubeconfig_with(token.trim(), url)?)?;
-        let operator = OutsideOperator { process: start(folder)?, folder: folder.to_owned() };
-        self.wait_until_it_leads(&operator)?;
-        Ok(operator)
+        let token = of(&["create", "token", "teasel-operator", "--duration=24h"])?;
+        std::fs::write(folder.join(DIRECT), self.kubeconfig_with(token.trim(), None)?)?;
+        std::fs::write(folder.join(THROUGH), self.kubeconfig_with(token.trim(), url)?)?;
+        self.lead(folder.to_owned(), THROUGH)
     }
 
     /// Starts another operator after one that was killed, and doesn't let it wait for that one's lease to end.
@@ -58,6 +63,27 @@ impl Cluster {
     /// # Errors
     /// Where it doesn't become ready.
     pub fn replace_killed(&self, operator: &mut OutsideOperator) -> Result<()> {
+        self.free_lease()?;
+        *operator = self.lead(operator.folder.clone(), THROUGH)?;
+        Ok(())
+    }
+
+    /// Starts another operator beside one, which takes that one's lease from it and asks the API server itself.
+    ///
+    /// # Errors
+    /// Where it doesn't become ready.
+    pub fn overtake(&self, operator: &OutsideOperator) -> Result<OutsideOperator> {
+        self.free_lease()?;
+        self.lead(operator.folder.clone(), DIRECT)
+    }
+
+    fn lead(&self, folder: PathBuf, kubeconfig: &'static str) -> Result<OutsideOperator> {
+        let operator = OutsideOperator { process: start(&folder, kubeconfig)?, folder };
+        self.wait_until_it_leads(&operator)?;
+        Ok(operator)
+    }
+
+    fn free_lease(&self) -> Result<()> {
         self.kubectl(&[
             "--namespace",
             OPERATOR_NAMESPACE,
@@ -66,8 +92,7 @@ impl Cluster {
             "teasel-operator",
             "--ignore-not-found",
         ])?;
-        operator.process = start(&operator.folder)?;
-        self.wait_until_it_leads(operator)
+        Ok(())
     }
 
     fn wait_until_it_leads(&self, operator: &OutsideOperator) -> Result<()> {
@@ -107,6 +132,14 @@ impl OutsideOperator {
         Ok(())
     }
 
+    /// Waits until it ends by itself, and returns how.
+    ///
+    /// # Errors
+    /// Where it doesn't within `deadline`.
+    pub fn wait_until_it_ends(&mut self, deadline: Duration) -> Result<ExitStatus> {
+        wait_for("the operator to end", deadline, || Ok(self.process.try_wait()?))
+    }
+
     /// Its processor time so far, and its peak resident memory in bytes.
     ///
     /// # Errors
@@ -128,22 +161,25 @@ impl OutsideOperator {
 impl Drop for OutsideOperator {
     fn drop(&mut self) {
         let _ = self.kill();
+        if std::thread::panicking() {
+            let log = std::fs::read_to_string(self.folder.join("operator.log")).unwrap_or_default();
+            let lines: Vec<&str> = log.lines().collect();
+            let last = &lines[lines.len().saturating_sub(LAST_LINES)..];
+            eprintln!("--- the operator's log ends:\n{}", last.join("\n"));
+        }
     }
 }
 
-fn start(folder: &Path) -> Result<Child> {
+fn start(folder: &Path, kubeconfig: &str) -> Result<Child> {
     let log = File::options().create(true).append(true).open(folder.join("operator.log"))?;
     Command::new(program("teasel-operator"))
-        .args(["--config", &folder.join("operator.yaml").display().to_string(), "--listen", &free_address()?])
-        .env("KUBECONFIG", folder.join("operator.kubeconfig"))
+        .args(["--config", &folder.join("operator.yaml").display().to_string(), "--listen", "127.0.0.1:0"])
+        .env("KUBECONFIG", folder.join(kubeconfig))
         .env("POD_NAMESPACE", OPERATOR_NAMESPACE)
+        .env("RUST_BACKTRACE", "0")
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(log)
         .spawn()
         .context("the operator can't start")
-}
-
-fn free_address() -> Result<String> {
-    Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string())
 }

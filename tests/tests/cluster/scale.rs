@@ -12,7 +12,7 @@ use teasel_tests::cluster::{Cluster, Namespace, Nodes, Options, OutsideOperator,
 use crate::place::{job_with, smallest_spec};
 
 /// A pod template whose pods end well at once.
-fn ends_well(task: &str) -> Value {
+pub(crate) fn ends_well(task: &str) -> Value {
     let outcome = json!({
         "task": task, "attempt": 1, "exitCode": "Done", "reason": "Succeeded", "message": "done",
         "dataset": "0123456789abcdef", "scoreHash": "0123456789abcdef", "published": true, "users": 1000,
