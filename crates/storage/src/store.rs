@@ -1,32 +1,23 @@
 //! A place in an object store, opened.
 
-use std::path::{Path as FilePath, PathBuf};
+mod open;
+mod transfer;
+
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 use bytes::Bytes;
 use futures::TryStreamExt;
-use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
-use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
-use object_store::buffered::BufWriter;
-use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
-use object_store::local::LocalFileSystem;
-use object_store::memory::InMemory;
 use object_store::path::Path;
-use object_store::{
-    ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload, RetryConfig, UpdateVersion,
-};
-use sha2::{Digest, Sha256};
-use teasel_api::location::Location;
-use tokio::io::AsyncWriteExt;
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload, UpdateVersion};
 use url::Url;
 
+use crate::StorageError;
 use crate::create::{Created, Next, after_conflict, leaves_open};
 use crate::error::deepest;
 use crate::local::{self, Naming};
-use crate::manifest::File;
-use crate::{Credentials, StorageError};
 
 /// Pauses between the tries of a create after which nothing is there. The client itself retries server errors
 /// for longer before it reports them.
@@ -63,76 +54,6 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens `location`: `file://`, `s3://`, `gs://`, `az://`, or an absolute path.
-    ///
-    /// # Errors
-    /// [`StorageError::BadConfiguration`] where the URL or a credential's name isn't known. Nothing is sent yet: wrong
-    /// credentials show at the first request.
-    pub fn open(location: &Location, credentials: &Credentials) -> Result<Self, StorageError> {
-        let uri = &location.uri;
-        let bad = |message: String| StorageError::BadConfiguration(format!("{uri}: {message}"));
-        let url = if uri.starts_with('/') {
-            Url::from_file_path(uri).map_err(|()| bad("not an absolute path".into()))?
-        } else {
-            Url::parse(uri).map_err(|error| bad(error.to_string()))?
-        };
-        if let (Some(secret), true) = (&location.secret_ref, credentials.is_empty()) {
-            return Err(bad(format!("its secret {} holds no keys, or wasn't handed over", secret.name)));
-        }
-        let mut endpoint = None;
-        let inner: Arc<dyn ObjectStore> = match url.scheme() {
-            "file" => Arc::new(LocalFileSystem::new()),
-            "memory" => Arc::new(InMemory::new()),
-            "s3" | "s3a" => {
-                let empty =
-                    if credentials.is_empty() { AmazonS3Builder::from_env() } else { AmazonS3Builder::new() };
-                let builder = configure(empty, credentials, uri, |builder, key: AmazonS3ConfigKey, value| {
-                    builder.with_config(key, value)
-                })?;
-                let (key, secret) = (AmazonS3ConfigKey::AccessKeyId, AmazonS3ConfigKey::SecretAccessKey);
-                let given = |key| builder.get_config_value(key).is_some();
-                match (given(&key), given(&secret)) {
-                    (true, false) => return Err(bad("its secret holds no AWS_SECRET_ACCESS_KEY".into())),
-                    (false, true) => return Err(bad("its secret holds no AWS_ACCESS_KEY_ID".into())),
-                    _ => {}
-                }
-                endpoint = builder.get_config_value(&AmazonS3ConfigKey::Endpoint);
-                let builder = builder.with_url(url.as_str()).with_retry(retries());
-                Arc::new(builder.build().map_err(|error| bad(error.to_string()))?)
-            }
-            "gs" => {
-                let empty = if credentials.is_empty() {
-                    GoogleCloudStorageBuilder::from_env()
-                } else {
-                    GoogleCloudStorageBuilder::new()
-                };
-                let builder = configure(empty, credentials, uri, |builder, key: GoogleConfigKey, value| {
-                    builder.with_config(key, value)
-                })?;
-                let builder = builder.with_url(url.as_str()).with_retry(retries());
-                Arc::new(builder.build().map_err(|error| bad(error.to_string()))?)
-            }
-            "az" | "abfs" | "abfss" | "azure" => {
-                let empty = if credentials.is_empty() {
-                    MicrosoftAzureBuilder::from_env()
-                } else {
-                    MicrosoftAzureBuilder::new()
-                };
-                let builder = configure(empty, credentials, uri, |builder, key: AzureConfigKey, value| {
-                    builder.with_config(key, value)
-                })?;
-                endpoint = builder.get_config_value(&AzureConfigKey::Endpoint);
-                let builder = builder.with_url(url.as_str()).with_retry(retries());
-                Arc::new(builder.build().map_err(|error| bad(error.to_string()))?)
-            }
-            other => return Err(bad(format!("unknown scheme {other}: use file, s3, gs or az"))),
-        };
-        let prefix = Path::from_url_path(url.path()).map_err(|error| bad(error.to_string()))?;
-        let mut root = url;
-        root.set_path("/");
-        Ok(Store { inner, prefix, root, endpoint, create_delays: CREATE_DELAYS })
-    }
-
     /// A place in `inner`, for tests that bring a store of their own.
     pub fn from_parts(inner: Arc<dyn ObjectStore>, root: Url, prefix: Path) -> Self {
         Store { inner, prefix, root, endpoint: None, create_delays: CREATE_DELAYS }
@@ -188,12 +109,6 @@ impl Store {
         StorageError::from_object_store(self.uri_of(path), &error)
     }
 
-    /// An object's bytes.
-    pub async fn get(&self, path: &str) -> Result<Bytes, StorageError> {
-        let found = self.inner.get(&self.path(path)).await.map_err(|error| self.error(path, error))?;
-        found.bytes().await.map_err(|error| self.error(path, error))
-    }
-
     /// An object's bytes, `None` where it isn't there.
     pub async fn get_optional(&self, path: &str) -> Result<Option<Bytes>, StorageError> {
         optional(self.get(path).await)
@@ -202,18 +117,6 @@ impl Store {
     /// What is known of an object, `None` where it isn't there.
     pub async fn head(&self, path: &str) -> Result<Option<ObjectMeta>, StorageError> {
         optional(self.inner.head(&self.path(path)).await.map_err(|error| self.error(path, error)))
-    }
-
-    /// Writes an object, over any that has its name.
-    pub async fn put(&self, path: &str, bytes: Bytes) -> Result<(), StorageError> {
-        if let Some(file) = self.file(path) {
-            return self.blocking(path, move || local::write(&file, &bytes, Naming::Overwrite)).await;
-        }
-        self.inner
-            .put(&self.path(path), PutPayload::from_bytes(bytes))
-            .await
-            .map_err(|error| self.error(path, error))?;
-        Ok(())
     }
 
     /// Writes an object only if none has its name.
@@ -265,56 +168,6 @@ impl Store {
         }
         let options = PutOptions::from(PutMode::Create);
         self.inner.put_opts(&self.path(path), PutPayload::from_bytes(bytes.clone()), options).await.map(|_| ())
-    }
-
-    /// Uploads the local file `source`, in parts where it is large, and tells its size and checksum under `path`'s name.
-    pub async fn put_file(&self, path: &str, source: &FilePath) -> Result<File, StorageError> {
-        let local = |error: std::io::Error| StorageError::from_file(source.display().to_string(), &error);
-        let file = {
-            let (name, source) = (path.to_owned(), source.to_owned());
-            tokio::task::spawn_blocking(move || describe_local(name, &source))
-                .await
-                .map_err(|error| local(std::io::Error::other(error)))?
-                .map_err(local)?
-        };
-        if let Some(target) = self.file(path) {
-            let source = source.to_owned();
-            self.blocking(path, move || local::copy(&source, &target)).await?;
-            return Ok(file);
-        }
-        let mut reader = tokio::fs::File::open(source).await.map_err(local)?;
-        let mut writer = BufWriter::new(self.object_store(), self.path(path));
-        let uploaded = async {
-            tokio::io::copy(&mut reader, &mut writer).await?;
-            writer.shutdown().await
-        };
-        match uploaded.await {
-            Ok(()) => Ok(file),
-            Err(error) => {
-                // A parted upload that is abandoned costs money until it is aborted.
-                let _ = writer.abort().await;
-                Err(match error.downcast::<object_store::Error>() {
-                    Ok(error) => self.error(path, error),
-                    Err(error) => StorageError::Unavailable { uri: self.uri_of(path), message: error.to_string() },
-                })
-            }
-        }
-    }
-
-    /// Downloads an object to the local file `target`, checking it against `expected` on the way.
-    pub async fn get_file(&self, path: &str, expected: &File, target: &FilePath) -> Result<(), StorageError> {
-        let local = |error: std::io::Error| StorageError::from_file(target.display().to_string(), &error);
-        let found = self.inner.get(&self.path(path)).await.map_err(|error| self.error(path, error))?;
-        let mut stream = found.into_stream();
-        let mut out = tokio::fs::File::create(target).await.map_err(local)?;
-        let (mut hasher, mut size) = (Sha256::new(), 0u64);
-        while let Some(chunk) = stream.try_next().await.map_err(|error| self.error(path, error))? {
-            hasher.update(&chunk);
-            size += chunk.len() as u64;
-            out.write_all(&chunk).await.map_err(local)?;
-        }
-        out.flush().await.map_err(local)?;
-        expected.check(size, &hex::encode(hasher.finalize()), || self.uri_of(path))
     }
 
     /// All objects below `path`, with their paths relative to this place, in order.
@@ -415,50 +268,10 @@ impl Store {
     }
 }
 
-/// Server errors and timeouts are tried again with growing pauses, for a minute: then it is for the starter to wait.
-fn retries() -> RetryConfig {
-    RetryConfig { retry_timeout: Duration::from_secs(60), ..RetryConfig::default() }
-}
-
 fn optional<T>(result: Result<T, StorageError>) -> Result<Option<T>, StorageError> {
     match result {
         Ok(value) => Ok(Some(value)),
         Err(StorageError::NotFound { .. }) => Ok(None),
         Err(error) => Err(error),
-    }
-}
-
-/// Gives a builder each credential by name, refusing names that it doesn't know.
-fn configure<B, K: std::str::FromStr>(
-    builder: B,
-    credentials: &Credentials,
-    uri: &str,
-    with: impl Fn(B, K, String) -> B,
-) -> Result<B, StorageError> {
-    credentials.iter().try_fold(builder, |builder, (name, value)| match name.parse() {
-        Ok(key) => Ok(with(builder, key, value.to_owned())),
-        Err(_) => Err(StorageError::BadConfiguration(format!(
-            "{uri}: its secret holds the key {}, which this kind of store doesn't know",
-            name.to_ascii_uppercase()
-        ))),
-    })
-}
-
-fn describe_local(name: String, path: &FilePath) -> std::io::Result<File> {
-    let mut hasher = Sha256::new();
-    let size = std::io::copy(&mut std::fs::File::open(path)?, &mut HashWriter(&mut hasher))?;
-    Ok(File { name, size, sha256: hex::encode(hasher.finalize()) })
-}
-
-struct HashWriter<'a>(&'a mut Sha256);
-
-impl std::io::Write for HashWriter<'_> {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.update(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
     }
 }

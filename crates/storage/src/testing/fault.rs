@@ -6,11 +6,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures::FutureExt;
 use futures::stream::BoxStream;
 use object_store::path::Path;
 use object_store::{
     CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMultipartOptions,
-    PutOptions, PutPayload, PutResult, Result,
+    PutOptions, PutPayload, PutResult, Result, UploadPart,
 };
 use tokio::sync::Notify;
 
@@ -19,6 +20,8 @@ use tokio::sync::Notify;
 pub enum Operation {
     /// Any write of a whole object.
     Put,
+    /// A write of a part of an object.
+    Part,
     /// A read, or a question about an object.
     Get,
     /// A deletion.
@@ -147,6 +150,30 @@ fn generic(message: &str) -> object_store::Error {
     object_store::Error::Generic { store: "FaultyStore", source: message.into() }
 }
 
+/// An upload in parts.
+#[derive(Debug)]
+struct FaultyUpload {
+    store: FaultyStore,
+    location: Path,
+    upload: Box<dyn MultipartUpload>,
+}
+
+#[async_trait]
+impl MultipartUpload for FaultyUpload {
+    fn put_part(&mut self, payload: PutPayload) -> UploadPart {
+        let (store, location, part) = (self.store.clone(), self.location.clone(), self.upload.put_part(payload));
+        async move { store.around(Operation::Part, &location, part).await }.boxed()
+    }
+
+    async fn complete(&mut self) -> Result<PutResult> {
+        self.upload.complete().await
+    }
+
+    async fn abort(&mut self) -> Result<()> {
+        self.upload.abort().await
+    }
+}
+
 #[async_trait]
 impl ObjectStore for FaultyStore {
     async fn put_opts(&self, location: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
@@ -158,7 +185,8 @@ impl ObjectStore for FaultyStore {
         location: &Path,
         options: PutMultipartOptions,
     ) -> Result<Box<dyn MultipartUpload>> {
-        self.inner.put_multipart_opts(location, options).await
+        let upload = self.inner.put_multipart_opts(location, options).await?;
+        Ok(Box::new(FaultyUpload { store: self.clone(), location: location.clone(), upload }))
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
