@@ -5,7 +5,7 @@ mod transfer;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 use bytes::Bytes;
@@ -19,10 +19,17 @@ use crate::create::{Created, Next, after_conflict, leaves_open};
 use crate::error::deepest;
 use crate::local::{self, Naming};
 
-/// Pauses between the tries of a create after which nothing is there. The client itself retries server errors
-/// for longer before it reports them.
-const CREATE_DELAYS: ExponentialBuilder =
-    ExponentialBuilder::new().with_min_delay(Duration::from_millis(20)).with_factor(3.0).with_max_times(5);
+pub use open::Patience;
+
+/// Longest pause between two tries of a request.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// Pauses between the tries of a create after which nothing is there: a minute in all. The client itself retries server
+/// errors for longer before it reports them, but leaves a create whose connection broke to its caller.
+const CREATE_DELAYS: ExponentialBuilder = ExponentialBuilder::new()
+    .with_min_delay(Duration::from_millis(20))
+    .with_factor(3.0)
+    .with_max_delay(LONGEST_PAUSE)
+    .with_max_times(17);
 
 /// An object as it was when it was read.
 #[derive(Clone, Debug)]
@@ -50,13 +57,22 @@ pub struct Store {
     root: Url,
     /// Address of the server, where it isn't the cloud's own.
     endpoint: Option<String>,
+    /// How long tries of one request go on.
+    patience: Duration,
     create_delays: ExponentialBuilder,
 }
 
 impl Store {
     /// A place in `inner`, for tests that bring a store of their own.
     pub fn from_parts(inner: Arc<dyn ObjectStore>, root: Url, prefix: Path) -> Self {
-        Store { inner, prefix, root, endpoint: None, create_delays: CREATE_DELAYS }
+        Store {
+            inner,
+            prefix,
+            root,
+            endpoint: None,
+            patience: Patience::Outage.duration(),
+            create_delays: CREATE_DELAYS,
+        }
     }
 
     /// The same place, whose creates are tried again at once: for tests that count steps instead of time.
@@ -127,6 +143,7 @@ impl Store {
     /// An error says nothing about whether the object was written.
     pub async fn create(&self, path: &str, bytes: Bytes) -> Result<Created, StorageError> {
         let mut delays = self.create_delays.build();
+        let started = Instant::now();
         loop {
             let error = match self.try_create(path, &bytes).await {
                 Ok(()) => return Ok(Created::Created),
@@ -139,7 +156,8 @@ impl Store {
                 Next::Done(created) => return Ok(created),
                 Next::Again => {}
             }
-            match delays.next() {
+            // Each try may have been as long as the client's patience.
+            match delays.next().filter(|_| started.elapsed() < self.patience) {
                 Some(Duration::ZERO) => tokio::task::yield_now().await,
                 Some(delay) => tokio::time::sleep(delay).await,
                 None => {
