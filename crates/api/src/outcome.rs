@@ -113,6 +113,9 @@ pub struct Outcome {
 /// Reason of an evaluation whose model isn't good enough to publish.
 pub const GATE_NOT_MET: &str = "GateNotMet";
 
+/// Reason of a shard that isn't the last one of its tenant: it knows nothing of the whole.
+pub const SHARD_SCORED: &str = "ShardScored";
+
 /// Reason of a worker one of whose processes was killed for want of memory.
 pub const OUT_OF_MEMORY: &str = "OutOfMemory";
 

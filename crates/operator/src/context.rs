@@ -17,6 +17,8 @@ use crate::metrics::Metrics;
 
 /// The longest time that an object which may still change is left alone: should an event be lost, this finds out.
 pub const LOOK_ANYWAY: Duration = Duration::from_secs(60);
+/// The longest that one reconcile may take: requests have no end of their own, since watches are requests too.
+pub const LONGEST_RECONCILE: Duration = Duration::from_secs(60);
 /// Longest note of an event, in bytes: the API server takes no longer one.
 const NOTE_BYTES: usize = 1024;
 /// Pause after a first failure of an object's reconcile; it doubles with each.

@@ -5,6 +5,7 @@ pub mod context;
 #[cfg(test)]
 mod fake_cluster;
 pub mod job;
+mod leadership;
 pub mod metrics;
 pub mod names;
 mod operator;

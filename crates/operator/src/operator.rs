@@ -18,16 +18,10 @@ use tracing_subscriber::EnvFilter;
 use crate::configuration::Configuration;
 use crate::context::Context;
 use crate::job;
+use crate::leadership::{self, LEASE, LEASE_GRACE, LEASE_SECONDS};
 use crate::metrics::Metrics;
 use crate::schedule;
 use crate::server::{self, Health};
-
-/// Name of the lease whose holder reconciles.
-const LEASE: &str = "teasel-operator";
-/// How long a lease lasts that isn't renewed, in seconds.
-const LEASE_SECONDS: u64 = 15;
-/// How long before its end it is renewed, in seconds.
-const LEASE_GRACE: u64 = 5;
 
 /// Turns recommender jobs into Kubernetes objects and status.
 #[derive(Debug, Parser)]
@@ -84,7 +78,10 @@ async fn run(arguments: Arguments, configuration: Configuration) -> anyhow::Resu
     stop_on_signals(stop.clone())?;
     let served = tokio::spawn(server::serve(arguments.listen, Arc::clone(&context), Arc::clone(&health)));
 
-    let lease = LeaseManagerBuilder::new(client, LEASE)
+    // A renewal that is never answered must not keep a lease from being found lost.
+    let mut answered = kube::Config::infer().await.context("no cluster is configured")?;
+    answered.read_timeout = Some(std::time::Duration::from_secs(LEASE_GRACE));
+    let lease = LeaseManagerBuilder::new(Client::try_from(answered)?, LEASE)
         .with_namespace(&arguments.lease_namespace)
         .with_parameters(LeaseParams::new(&arguments.identity, LEASE_SECONDS, LEASE_GRACE))
         .build()
@@ -103,8 +100,13 @@ async fn run(arguments: Arguments, configuration: Configuration) -> anyhow::Resu
 
     let controllers = start(&context, &health, &stopped);
     let mut lost = leading.clone();
+    let unknown = leadership::lost(client, &arguments.lease_namespace, &arguments.identity);
     let code = tokio::select! {
         () = controllers => ExitCode::SUCCESS,
+        () = unknown => {
+            tracing::error!("the lease isn't known to be ours any more");
+            ExitCode::FAILURE
+        }
         _ = lost.wait_for(|leads| !*leads) => {
             // Whoever leads now must not meet our writes.
             tracing::error!("the lease is lost");

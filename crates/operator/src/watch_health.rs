@@ -92,7 +92,8 @@ pub async fn compare<K>(
     loop {
         tokio::time::sleep(INTERVAL).await;
         // An API server that doesn't answer is no fault of the watch.
-        let Ok(listed) = api.list(&parameters).await else { continue };
+        let listed = tokio::time::timeout(INTERVAL, api.list(&parameters)).await;
+        let Ok(Ok(listed)) = listed else { continue };
         let listed: Versions = listed.items.iter().filter_map(version).collect();
         let now = Instant::now();
         behind.compare(&listed, &source.versions(&listed), now);

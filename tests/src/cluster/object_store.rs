@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::{Value, json};
 use teasel_api::location::Location;
 use teasel_storage::testing::{Identity, SeaweedFs};
@@ -46,6 +48,15 @@ impl ObjectStore {
         let server = SeaweedFs::start_at(host, &identities).await?;
         let identities = identities.into_iter().map(|identity| (identity.name.clone(), identity)).collect();
         Ok(ObjectStore { server, identities })
+    }
+
+    /// Lets the server go silent, or on: connections are taken, and nothing is answered.
+    ///
+    /// # Errors
+    /// Where it has ended.
+    pub fn silence(&self, silent: bool) -> Result<()> {
+        let signal = if silent { Signal::SIGSTOP } else { Signal::SIGCONT };
+        Ok(kill(Pid::from_raw(i32::try_from(self.server.id())?), signal)?)
     }
 
     /// A place in the store.

@@ -132,6 +132,22 @@ impl OutsideOperator {
         Ok(())
     }
 
+    /// Whether it hasn't ended.
+    ///
+    /// # Errors
+    /// Where the system doesn't tell.
+    pub fn is_running(&mut self) -> Result<bool> {
+        Ok(self.process.try_wait()?.is_none())
+    }
+
+    /// What it and those before it have logged.
+    ///
+    /// # Errors
+    /// Where that can't be read.
+    pub fn log(&self) -> Result<String> {
+        Ok(std::fs::read_to_string(self.folder.join("operator.log"))?)
+    }
+
     /// Waits until it ends by itself, and returns how.
     ///
     /// # Errors

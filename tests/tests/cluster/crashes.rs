@@ -16,12 +16,12 @@ const DEEP: &str = "TEASEL_TEST_DEEP";
 /// How many deaths are tried otherwise, and late writes.
 const FEW: (usize, usize) = (5, 1);
 
-fn is_deep() -> bool {
+pub(crate) fn is_deep() -> bool {
     std::env::var_os(DEEP).is_some()
 }
 
 /// Chooses by a seed that is printed, or by the one that was.
-fn seeded() -> StdRng {
+pub(crate) fn seeded() -> StdRng {
     let given = std::env::var("TEASEL_TEST_SEED").ok().and_then(|seed| seed.parse().ok());
     let seed: u64 = given.unwrap_or_else(|| rand::rng().random());
     println!("TEASEL_TEST_SEED={seed}");

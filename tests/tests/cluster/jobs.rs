@@ -15,7 +15,7 @@ use teasel_tests::runs;
 const TENANTS: [&str; 2] = ["campus", "city"];
 
 /// The lists that an output points to, read by whoever may read it.
-async fn published(output: &Store) -> Lists {
+pub(crate) async fn published(output: &Store) -> Lists {
     let folder = tempfile::tempdir().unwrap();
     let pointer = current(output).await.unwrap().expect("something is published");
     for file in &pointer.files {
@@ -27,7 +27,7 @@ async fn published(output: &Store) -> Lists {
 }
 
 /// The weights of a run's model.
-async fn weights(storage: &Store, run: &str) -> Vec<u8> {
+pub(crate) async fn weights(storage: &Store, run: &str) -> Vec<u8> {
     let manifest = storage.get(&format!("models/{run}/manifest.json")).await.unwrap();
     let manifest: Value = serde_json::from_slice(&manifest).unwrap();
     let name = manifest["parameters"]["name"].as_str().unwrap();

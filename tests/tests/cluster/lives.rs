@@ -91,6 +91,17 @@ impl Life {
                     let names = jobs["items"].as_array().unwrap().iter().map(|job| &job["metadata"]["name"]);
                     names.eq([&json!(ticks.job(2))])
                 });
+                // Nothing may be left of the one that was replaced.
+                let replaced = ticks.job(4);
+                living.wait(
+                    "its objects to be gone",
+                    &["jobs,pods,configmaps,services,networkpolicies"],
+                    |objects| {
+                        let mut names =
+                            objects["items"].as_array().unwrap().iter().map(|object| &object["metadata"]["name"]);
+                        !names.any(|name| name.as_str().unwrap().starts_with(&replaced))
+                    },
+                );
                 succeed(living, &ticks.job(2));
                 living.wait("what is published", &["srecjob", "nightly"], |schedule| {
                     schedule["status"]["lastPublishedRun"].is_string() && schedule["status"]["active"].is_null()

@@ -4,11 +4,13 @@
 
 mod apart;
 mod crashes;
+mod faults;
 mod gangs;
 mod jobs;
 mod life;
 mod lives;
 mod memory;
+mod mutants;
 mod namespaces;
 mod nodes;
 mod operator;

@@ -201,6 +201,10 @@ pub struct AttemptStatus {
     /// withoutProgress counts the attempts in a row that ended, whatever the reason, with no more done than before.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub without_progress: u32,
+    /// disruptions counts those of them that were disruptions, apart from those that say nothing against the task: no node had
+    /// room, or the queue took the quota back.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub disruptions: u32,
     /// retryingSince is when the first of the attempts in a row ended that lacked input or permission.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "timestamp")]

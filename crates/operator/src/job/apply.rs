@@ -99,9 +99,10 @@ async fn carry_out(
         Action::Freeze(part) => create(client, job, &build::frozen_config_map(job, part)).await.map(|_| ()),
         Action::Start(start) => begin(client, configuration, job, start).await,
         Action::DeleteAttempt { name, uid } => {
-            delete(&Api::<Job>::namespaced(client.clone(), &namespace), name, Some(uid)).await?;
+            // The Job last: as long as it is there, whoever looks next finds out that all of them must go.
             delete(&Api::<Service>::namespaced(client.clone(), &namespace), name, None).await?;
             delete(&Api::<ConfigMap>::namespaced(client.clone(), &namespace), name, None).await?;
+            delete(&Api::<Job>::namespaced(client.clone(), &namespace), name, Some(uid)).await?;
             Ok(())
         }
         Action::DeleteJob => {

@@ -17,7 +17,7 @@ use teasel_api::spec::RecommenderJob;
 use tokio::task::JoinSet;
 
 use super::reconcile::{ReconcileError, reconcile};
-use crate::context::Context;
+use crate::context::{Context, LONGEST_RECONCILE};
 use crate::names::{JOB_LABEL, MANAGED_BY, MANAGED_BY_LABEL};
 use crate::reading::{metadata, owner};
 use crate::server::Health;
@@ -84,7 +84,8 @@ fn job_of(pod: &PartialObjectMeta<Pod>) -> Option<ObjectRef<Listed>> {
 async fn measured(job: Arc<Listed>, context: Arc<Context>) -> Result<Action, ReconcileError> {
     let started = Instant::now();
     let key = key(&job);
-    let result = reconcile(job, Arc::clone(&context)).await;
+    let result = tokio::time::timeout(LONGEST_RECONCILE, reconcile(job, Arc::clone(&context))).await;
+    let result = result.unwrap_or(Err(ReconcileError::Unanswered));
     let failure = result.as_ref().err().map(ReconcileError::is_conflict);
     context.reconciled("RecommenderJob", &key, started.elapsed(), failure);
     result

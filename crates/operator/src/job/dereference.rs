@@ -17,7 +17,7 @@ use teasel_api::spec::{RecommenderJob, ScheduledRecommenderJob, ScheduledRecomme
 use teasel_api::task::TaskKind;
 
 use super::build::{FROZEN_KEY, TELEMETRY_PORT};
-use super::observed::{Child, ChildState, Container, Lineage, Observed, Pod};
+use super::observed::{Child, ChildState, Container, Lineage, Observed, Pod, Refusal};
 use crate::context::Context;
 use crate::names::{
     ATTEMPT_LABEL, FROZEN_LABEL, JOB_UID_LABEL, SCHEDULE_LABEL, SCHEDULED_AT_ANNOTATION, TASK_LABEL, TENANT_LABEL,
@@ -29,6 +29,8 @@ use crate::task_key::TaskKey;
 
 /// How long a Job may be without some of its pods before its events are read.
 const PODS_EXPECTED: jiff::SignedDuration = jiff::SignedDuration::from_secs(3);
+/// How long ago the kubelet may have told of trouble that still stands: it tries again every two minutes at least.
+const TROUBLE_LASTS: jiff::SignedDuration = jiff::SignedDuration::from_mins(3);
 /// How long a worker may take to say how far it is.
 const PROGRESS_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -47,13 +49,18 @@ pub async fn dereference(context: &Context, now: Timestamp, job: RecommenderJob)
         Api::<CorePod>::namespaced(client.clone(), &namespace),
     );
     let config_maps = Api::<ConfigMap>::namespaced(client.clone(), &namespace);
-    let (jobs, pods, config_maps) =
-        tokio::try_join!(jobs.list(&of_job), pods.list(&of_job), config_maps.list(&frozen))?;
+    let (jobs, config_maps) = tokio::try_join!(jobs.list(&of_job), config_maps.list(&frozen))?;
+    // The pods later: a Job that has failed is judged by how its pods ended, so they must not be older than it.
+    let pods = pods.list(&of_job).await?;
 
     let mut by_job: BTreeMap<String, Vec<Pod>> = BTreeMap::new();
     for pod in &pods.items {
         let owner = controller_of(pod).map(|owner| owner.uid.clone());
-        by_job.entry(owner.unwrap_or_default()).or_default().push(read_pod(pod));
+        let mut read = read_pod(pod);
+        if read.is_slow_to_start(now) {
+            read.trouble = trouble(client, now, pod).await?;
+        }
+        by_job.entry(owner.unwrap_or_default()).or_default().push(read);
     }
     let mut children = Vec::new();
     for child in jobs.items.iter().filter(|child| is_owned_by(*child, &uid)) {
@@ -103,6 +110,7 @@ fn read_child(job: &Job, pods: Vec<Pod>) -> Option<Child> {
         ChildState::Failed {
             reason: failed.reason.unwrap_or_default(),
             message: failed.message.unwrap_or_default(),
+            at: failed.last_transition_time.map(|time| time.0),
         }
     } else if condition(&["Complete", "SuccessCriteriaMet"]).is_some() {
         ChildState::Succeeded
@@ -136,8 +144,10 @@ fn read_pod(pod: &CorePod) -> Pod {
     let spec = pod.spec.as_ref();
     let worker = spec.and_then(|spec| spec.containers.iter().find(|container| container.name == WORKER_CONTAINER));
     let limits = worker.and_then(|worker| worker.resources.as_ref()?.limits.as_ref());
-    let container = status.container_statuses.iter().flatten().find(|status| status.name == WORKER_CONTAINER);
+    let containers = status.init_container_statuses.iter().chain(&status.container_statuses).flatten();
+    let (workers, others): (Vec<_>, Vec<_>) = containers.partition(|status| status.name == WORKER_CONTAINER);
     Pod {
+        created: pod.creation_timestamp().map(|time| time.0),
         name: pod.name_any(),
         index: index.and_then(|index| index.parse().ok()).unwrap_or_default(),
         address: status.pod_ip.clone(),
@@ -152,18 +162,24 @@ fn read_pod(pod: &CorePod) -> Pod {
         reason: status.reason.clone(),
         message: status.message.clone(),
         memory_limit: limits.and_then(|limits| Some(limits.get("memory")?.0.clone())),
-        container: container.map(read_container).unwrap_or_default(),
+        container: workers.first().map(|worker| read_container(worker)).unwrap_or_default(),
+        others: others.into_iter().map(read_container).collect(),
+        trouble: None,
     }
 }
 
 fn read_container(status: &ContainerStatus) -> Container {
     match status.state.clone().unwrap_or_default() {
-        ContainerState { terminated: Some(ended), .. } => Container::Terminated {
-            exit_code: ended.exit_code,
-            reason: ended.reason.unwrap_or_default(),
-            finished: ended.finished_at.map(|time| time.0),
-            outcome: ended.message.and_then(|text| serde_json::from_str::<Outcome>(&text).ok()).map(Box::new),
-        },
+        ContainerState { terminated: Some(ended), .. } => {
+            let outcome = ended.message.as_deref().and_then(|text| serde_json::from_str::<Outcome>(text).ok());
+            Container::Terminated {
+                exit_code: ended.exit_code,
+                reason: ended.reason.unwrap_or_default(),
+                finished: ended.finished_at.map(|time| time.0),
+                other: ended.message.filter(|_| outcome.is_none()),
+                outcome: outcome.map(Box::new),
+            }
+        }
         ContainerState { running: Some(_), .. } => Container::Running,
         ContainerState { waiting: Some(waiting), .. } => Container::Waiting {
             reason: waiting.reason.unwrap_or_default(),
@@ -181,11 +197,27 @@ fn lacks_pods(now: Timestamp, child: &Child) -> bool {
 }
 
 /// Why the Job controller couldn't create pods: quota and Pod Security bite there, and only an event says so.
-async fn refusal(client: &Client, namespace: &str, uid: &str) -> Result<Option<String>, kube::Error> {
+async fn refusal(client: &Client, namespace: &str, uid: &str) -> Result<Option<Refusal>, kube::Error> {
     let events = Api::<Event>::namespaced(client.clone(), namespace);
     let of_job = ListParams::default().fields(&format!("involvedObject.uid={uid},reason=FailedCreate"));
-    let events = events.list(&of_job).await?;
-    Ok(events.items.into_iter().filter_map(|event| event.message).next_back())
+    let events = events.list(&of_job).await?.items;
+    let since = events.iter().filter_map(|event| Some(event.first_timestamp.as_ref()?.0)).min();
+    let newest = events.into_iter().max_by_key(last_seen);
+    Ok(newest.and_then(|event| event.message).map(|message| Refusal { message, since }))
+}
+
+fn last_seen(event: &Event) -> Option<Timestamp> {
+    event.last_timestamp.as_ref().map(|time| time.0)
+}
+
+/// What the kubelet couldn't do for a pod lately: mount a volume, or set up its network.
+async fn trouble(client: &Client, now: Timestamp, pod: &CorePod) -> Result<Option<String>, kube::Error> {
+    let events = Api::<Event>::namespaced(client.clone(), &pod.namespace().unwrap_or_default());
+    let of_pod = format!("involvedObject.uid={},type=Warning", pod.uid().unwrap_or_default());
+    let events = events.list(&ListParams::default().fields(&of_pod)).await?.items;
+    let lately = events.into_iter().filter(|event| last_seen(event).is_some_and(|seen| seen + TROUBLE_LASTS > now));
+    let lately = lately.filter(|event| event.reason.as_deref() != Some("FailedScheduling"));
+    Ok(lately.max_by_key(last_seen).and_then(|event| event.message))
 }
 
 async fn lineage(client: &Client, namespace: &str, job: &RecommenderJob) -> Result<Lineage, kube::Error> {

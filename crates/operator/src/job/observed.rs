@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use teasel_api::outcome::Outcome;
 use teasel_api::progress::Progress;
 use teasel_api::spec::{AttemptStatus, RecommenderJob};
+use teasel_api::task::TaskKind;
 
 use super::stages::FrozenPart;
 use crate::task_key::TaskKey;
@@ -64,9 +65,18 @@ pub struct Child {
     /// Number of pods that it needs at once.
     pub parallelism: u32,
     /// Why the Job controller couldn't create pods, where it couldn't.
-    pub refusal: Option<String>,
+    pub refusal: Option<Refusal>,
     /// Its pods.
     pub pods: Vec<Pod>,
+}
+
+/// Pods that the API server didn't take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The API server's words.
+    pub message: String,
+    /// Since when.
+    pub since: Option<Timestamp>,
 }
 
 /// How far a Job is.
@@ -82,6 +92,8 @@ pub enum ChildState {
         reason: String,
         /// The Job's own message.
         message: String,
+        /// When.
+        at: Option<Timestamp>,
     },
 }
 
@@ -92,6 +104,8 @@ pub struct Pod {
     pub name: String,
     /// Completion index.
     pub index: u32,
+    /// When it was created.
+    pub created: Option<Timestamp>,
     /// Address, once it has one.
     pub address: Option<String>,
     /// Whether a node was found for it.
@@ -112,9 +126,24 @@ pub struct Pod {
     pub memory_limit: Option<String>,
     /// The worker's container.
     pub container: Container,
+    /// The other containers, those that run first among them.
+    pub others: Vec<Container>,
+    /// What the kubelet says of a pod that has a node and doesn't start, where it says anything.
+    pub trouble: Option<String>,
 }
 
-/// The worker's container.
+/// A pod that has a node and hasn't started for so long is looked into.
+const SLOW: jiff::SignedDuration = jiff::SignedDuration::from_secs(30);
+
+impl Pod {
+    /// Whether it has a node, and its worker should have started by now.
+    pub fn is_slow_to_start(&self, now: Timestamp) -> bool {
+        let starts = matches!(&self.container, Container::Unknown | Container::Waiting { .. });
+        self.scheduled && starts && self.created.is_some_and(|created| created + SLOW < now)
+    }
+}
+
+/// A container of a worker's pod.
 #[derive(Clone, Debug, Default)]
 pub enum Container {
     /// Nothing is known yet.
@@ -139,10 +168,28 @@ pub enum Container {
         finished: Option<Timestamp>,
         /// The termination message, where it is one of ours.
         outcome: Option<Box<Outcome>>,
+        /// The termination message, where it is somebody else's.
+        other: Option<String>,
     },
 }
 
 impl Child {
+    /// How far its task is: shards, or the newest step that any of its pods says is durable.
+    pub fn done(&self) -> Option<u64> {
+        if self.key.kind == TaskKind::Score {
+            return Some(u64::from(self.succeeded));
+        }
+        self.reports().filter_map(|report| report.last_step).max()
+    }
+
+    /// What its pods said when they ended.
+    pub fn reports(&self) -> impl Iterator<Item = &Outcome> {
+        self.pods.iter().filter_map(|pod| match &pod.container {
+            Container::Terminated { outcome, .. } => outcome.as_deref(),
+            _ => None,
+        })
+    }
+
     /// Whether this is the Job of `attempt`: that on record, or the one of its number where none is yet.
     pub fn is_of(&self, attempt: &AttemptStatus) -> bool {
         self.key.owns(attempt)

@@ -15,7 +15,7 @@ use super::dereference::dereference;
 use super::restarts;
 use super::validate::validate;
 use super::verdict::End;
-use crate::context::{Context, LOOK_ANYWAY, is_conflict};
+use crate::context::{Context, LONGEST_RECONCILE, LOOK_ANYWAY, is_conflict};
 use crate::reading::{Fetched, fetch};
 
 /// Why a reconcile is tried again.
@@ -24,6 +24,9 @@ pub enum ReconcileError {
     /// The API server.
     #[error(transparent)]
     Kube(#[from] kube::Error),
+    /// The API server took a request and didn't answer.
+    #[error("the API server hasn't answered for {LONGEST_RECONCILE:?}")]
+    Unanswered,
     /// What was decided on couldn't be done.
     #[error(transparent)]
     Apply(#[from] ApplyError),

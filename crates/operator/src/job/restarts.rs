@@ -2,6 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
+use teasel_api::outcome::ExitCode;
 use teasel_api::resolved::FailurePolicy;
 use teasel_api::spec::{AttemptOutcome, AttemptStatus};
 use teasel_api::task::TaskKind;
@@ -11,6 +12,8 @@ use crate::configuration::Timing;
 
 /// Attempts in a row that may end by disruption with no more done than before.
 const FREE_WITHOUT_PROGRESS: u32 = 5;
+/// Reasons of disruptions that aren't the task's fault however often: a full cluster, and a queue.
+const FREE: [&str; 2] = ["Unschedulable", "QuotaReclaimed"];
 /// Reasons of permanent ends that pass when somebody makes a bucket, grants access or creates a secret: no field of
 /// the job changes then, so nothing else would tell.
 const MAY_PASS: [&str; 5] =
@@ -42,8 +45,12 @@ pub fn begin(
     hash: &str,
     previous: Option<&AttemptStatus>,
 ) -> AttemptStatus {
-    // Work that is durable stays so whoever did it; what was counted against a task ends when it is mended.
-    let counted = previous.filter(|previous| !previous.mended);
+    // Work that is durable stays so whoever did it; what was counted against a task ends when it is done or mended, and
+    // is no concern of the next request to publish.
+    let counts = |previous: &&AttemptStatus| {
+        !previous.mended && previous.outcome != Some(AttemptOutcome::Succeeded) && previous.hash == hash
+    };
+    let counted = previous.filter(counts);
     let done = previous.and_then(|previous| previous.last_step);
     AttemptStatus {
         task,
@@ -62,6 +69,7 @@ pub fn begin(
         failures: counted.map_or(0, |previous| previous.failures),
         out_of_memory: counted.map_or(0, |previous| previous.out_of_memory),
         without_progress: counted.map_or(0, |previous| previous.without_progress),
+        disruptions: counted.map_or(0, |previous| previous.disruptions),
         retrying_since: counted.and_then(|previous| previous.retrying_since),
         mended: false,
     }
@@ -69,7 +77,7 @@ pub fn begin(
 
 /// Records how an attempt ended. `done` is how far its task is, in steps or shards, where that is known.
 pub fn conclude(attempt: &mut AttemptStatus, now: Timestamp, end: &End, done: Option<u64>) {
-    let done = end.report.as_ref().and_then(|report| report.last_step).or(done);
+    let done = end.report.as_ref().and_then(|report| report.last_step).max(done);
     attempt.last_step = attempt.last_step.max(done);
     attempt.end_time = Some(now);
     attempt.outcome = Some(end.outcome);
@@ -78,8 +86,11 @@ pub fn conclude(attempt: &mut AttemptStatus, now: Timestamp, end: &End, done: Op
     let advanced = attempt.last_step > attempt.first_step;
     match end.outcome {
         AttemptOutcome::Succeeded | AttemptOutcome::Suspended => {}
-        _ if advanced => attempt.without_progress = 0,
+        _ if advanced => (attempt.without_progress, attempt.disruptions) = (0, 0),
         _ => attempt.without_progress += 1,
+    }
+    if end.outcome == AttemptOutcome::Disrupted && !advanced && !FREE.contains(&end.reason.as_str()) {
+        attempt.disruptions += 1;
     }
     match end.outcome {
         AttemptOutcome::Failed => attempt.failures += 1,
@@ -87,14 +98,22 @@ pub fn conclude(attempt: &mut AttemptStatus, now: Timestamp, end: &End, done: Op
         _ => {}
     }
     attempt.retrying_since = match end.outcome {
-        AttemptOutcome::PermanentFailure if MAY_PASS.contains(&end.reason.as_str()) => {
+        AttemptOutcome::PermanentFailure if may_pass(end) => {
             // A pod that couldn't start was tried all the time.
             let tried = end.report.is_none();
             attempt.retrying_since.or(Some(if tried { attempt.start_time } else { now }))
         }
-        AttemptOutcome::Disrupted | AttemptOutcome::Suspended => attempt.retrying_since,
+        // What got on with its work had what it lacked before.
+        AttemptOutcome::Disrupted | AttemptOutcome::Suspended if !advanced => attempt.retrying_since,
         _ => None,
     };
+}
+
+/// Whether a permanent end may pass by something that is no field of the job.
+fn may_pass(end: &End) -> bool {
+    let codes = [ExitCode::InputMissing, ExitCode::PermissionDenied];
+    end.report.as_ref().is_some_and(|report| codes.contains(&report.exit_code))
+        || MAY_PASS.contains(&end.reason.as_str())
 }
 
 /// What comes after `attempt`.
@@ -113,8 +132,7 @@ pub fn next(now: Timestamp, attempt: &AttemptStatus, policy: &FailurePolicy, tim
         }
         AttemptOutcome::OutOfMemory => attempt.out_of_memory <= policy.max_out_of_memory,
         AttemptOutcome::Failed => attempt.failures <= policy.max_failures,
-        // A full cluster isn't the job's fault, however long.
-        _ => unschedulable || attempt.without_progress <= FREE_WITHOUT_PROGRESS,
+        _ => attempt.disruptions <= FREE_WITHOUT_PROGRESS,
     };
     // A first disruption, or one after which work went on, is made good at once.
     let at_once = outcome == AttemptOutcome::Disrupted && attempt.without_progress <= 1 && !unschedulable;

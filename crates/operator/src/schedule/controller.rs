@@ -20,7 +20,7 @@ use teasel_api::spec::{RecommenderJob, ScheduledRecommenderJob};
 use tokio::task::JoinSet;
 
 use super::{Action, ChildJob, Observed, build, decide};
-use crate::context::{Context, LOOK_ANYWAY, is_conflict, is_refusal};
+use crate::context::{Context, LONGEST_RECONCILE, LOOK_ANYWAY, is_conflict, is_refusal};
 use crate::job::apply::{create_own, delete};
 use crate::job::decide::Note;
 use crate::job::dereference::is_owned_by;
@@ -35,6 +35,9 @@ pub enum ReconcileError {
     /// The API server.
     #[error(transparent)]
     Kube(#[from] kube::Error),
+    /// The API server took a request and didn't answer.
+    #[error("the API server hasn't answered for {LONGEST_RECONCILE:?}")]
+    Unanswered,
     /// A tick's job has a name that somebody else's has.
     #[error("a RecommenderJob {0} exists and isn't this schedule's: rename it, and the tick starts")]
     NameTaken(String),
@@ -66,7 +69,7 @@ impl ReconcileError {
             ReconcileError::NameTaken(_) | ReconcileError::Refused { .. } => {
                 Some(Note { warning: true, reason: "FailedCreate".into(), message: self.to_string() })
             }
-            ReconcileError::Kube(_) => None,
+            ReconcileError::Kube(_) | ReconcileError::Unanswered => None,
         }
     }
 
@@ -128,7 +131,8 @@ pub fn run(
 async fn measured(schedule: Arc<Listed>, context: Arc<Context>) -> Result<Requeue, ReconcileError> {
     let started = Instant::now();
     let key = key(&schedule);
-    let result = reconcile(&schedule, &context).await;
+    let result = tokio::time::timeout(LONGEST_RECONCILE, reconcile(&schedule, &context)).await;
+    let result = result.unwrap_or(Err(ReconcileError::Unanswered));
     let failure = result.as_ref().err().map(ReconcileError::is_conflict);
     context.reconciled("ScheduledRecommenderJob", &key, started.elapsed(), failure);
     result

@@ -160,6 +160,11 @@ impl SeaweedFs {
         bucket.await.is_ok()
     }
 
+    /// Its process.
+    pub fn id(&self) -> u32 {
+        self.server.id()
+    }
+
     /// URL of the server.
     pub fn endpoint(&self) -> String {
         format!("http://{}:{}", self.address, self.port)

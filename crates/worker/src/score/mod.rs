@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use futures::StreamExt;
 use sha2::{Digest, Sha256};
-use teasel_api::outcome::{ExitCode, Outcome};
+use teasel_api::outcome::{ExitCode, Outcome, SHARD_SCORED};
 use teasel_api::task::ScoreTask;
 use teasel_data::{TenantBatch, TenantUsers};
 use teasel_model::Scorer;
@@ -50,7 +50,7 @@ pub(crate) async fn run(task: &ScoreTask, context: &TaskContext<'_>) -> Result<O
     let identity =
         ScoreIdentity { tenant: tenant.name.clone(), ownership: task.ownership.clone(), shards: task.shards };
     let mut ended = match scores.commit_manifest(&identity).await? {
-        None => outcome::ended(context.file, ExitCode::Done, "ShardScored", "other shards are not scored yet"),
+        None => outcome::ended(context.file, ExitCode::Done, SHARD_SCORED, "other shards are not scored yet"),
         Some(manifest) => {
             let (reason, message, published) = if task.publish {
                 let ownership = task.ownership.clone();

@@ -26,6 +26,8 @@ impl Plan<'_> {
                 (true, None) => {
                     let message = "its Job was deleted from outside";
                     self.conclude(index, &End::disrupted(Disruption::Other, "JobDeleted", message), None);
+                    // Its Service and its task file are left.
+                    self.delete_recorded(index);
                 }
                 (_, Some(child)) => {
                     self.decision.status.attempts[index].job_uid = Some(child.uid.clone());
@@ -52,8 +54,7 @@ impl Plan<'_> {
     /// Records an attempt's end, counts it, and lets what it achieved take effect.
     pub(super) fn conclude(&mut self, index: usize, end: &End, child: Option<&Child>) {
         let attempt = &mut self.decision.status.attempts[index];
-        let done = child.filter(|child| child.key.kind == TaskKind::Score).map(|child| u64::from(child.succeeded));
-        restarts::conclude(attempt, self.now, end, done);
+        restarts::conclude(attempt, self.now, end, child.and_then(Child::done));
         let key = TaskKey::of(attempt);
         let (number, hash) = (attempt.number, attempt.hash.clone());
         // An inspection isn't the job's work: that it finds nothing counts for nothing.
@@ -105,7 +106,8 @@ impl Plan<'_> {
         let attempts = self.decision.status.attempts.iter_mut();
         let training = attempts.filter(|attempt| attempt.task == TaskKind::Train && attempt.outcome.is_none());
         let Some(attempt) = training.max_by_key(|attempt| attempt.number) else { return };
-        attempt.first_step = progress.first_step.or(attempt.first_step);
+        // Never earlier than what was durable before: doing that again is no progress.
+        attempt.first_step = attempt.first_step.max(progress.first_step);
         if let Some(checkpoint) = &progress.checkpoint {
             attempt.last_step = attempt.last_step.max(Some(checkpoint.step));
             if let Ok(time) = jiff::Timestamp::from_millisecond(checkpoint.time) {
@@ -124,6 +126,8 @@ impl Plan<'_> {
             let recorded = self.attempts().iter().find(|attempt| child.is_of(attempt));
             let wanted = match recorded {
                 Some(attempt) if attempt.outcome.is_none() => true,
+                // It was to end, and whoever decided so may have died before it was told.
+                Some(_) if child.state == ChildState::Running => false,
                 // The last one's pods, and with a new attempt under way also the one's before, have logs to read.
                 Some(_) => newer <= 1,
                 // Of a tenant that has succeeded only the number is kept.

@@ -229,6 +229,14 @@ impl<'a> Plan<'a> {
         }
     }
 
+    /// Deletes what is left of an attempt whose Job is gone.
+    fn delete_recorded(&mut self, index: usize) {
+        let attempt = &self.decision.status.attempts[index];
+        let name = self.attempt_name(&TaskKey::of(attempt), attempt.number);
+        let uid = attempt.job_uid.clone().unwrap_or_default();
+        self.act(Action::DeleteAttempt { name, uid });
+    }
+
     fn attempt_name(&self, key: &TaskKey, number: u32) -> String {
         names::attempt(&self.name, &self.uid, key, number)
     }

@@ -3,7 +3,7 @@
 use teasel_api::Violation;
 use teasel_api::outcome::GATE_NOT_MET;
 use teasel_api::resolved::{Job, PublishMode, Tenant};
-use teasel_api::spec::{AttemptOutcome, FrozenStage, Stage, TenantPhase, TenantStatus};
+use teasel_api::spec::{AttemptOutcome, AttemptStatus, FrozenStage, Stage, TenantPhase, TenantStatus};
 use teasel_api::task::TaskKind;
 
 use super::conditions::kind;
@@ -12,7 +12,7 @@ use super::{Action, Plan};
 use crate::job::observed::ChildState;
 use crate::job::restarts::Next;
 use crate::job::stages::{FrozenPart, stage_of};
-use crate::job::verdict::{Obstacle, obstacle};
+use crate::job::verdict::obstacle;
 use crate::names::short_hash;
 use crate::task_key::TaskKey;
 
@@ -274,8 +274,24 @@ impl Plan<'_> {
                 let made = make(self);
                 self.begin(key, made);
             }
-            Some(Next::Running) => self.ensure_started(key, make),
-            Some(Next::AgainAt(at)) => self.wake(at),
+            Some(Next::Running) => {
+                self.ensure_started(key, make);
+                if let Some(stage) = stage_of(key.kind) {
+                    // What names a secret that isn't there may have to name another.
+                    match self.hindrance(key) {
+                        Some((reason, _)) if reason == "SecretMissing" => self.thaw(stage),
+                        _ => self.freeze(stage, job),
+                    }
+                }
+            }
+            Some(Next::AgainAt(at)) => {
+                let permanent = |attempt: &AttemptStatus| attempt.outcome == Some(AttemptOutcome::PermanentFailure);
+                if let Some(stage) = stage_of(key.kind).filter(|_| self.newest(key).is_some_and(permanent)) {
+                    // It would end the same way, unless what it lacks comes, or its fields are corrected.
+                    self.thaw(stage);
+                }
+                self.wake(at);
+            }
             Some(Next::GiveUp) => {
                 if let Some(stage) = stage_of(key.kind) {
                     self.thaw(stage);
@@ -295,33 +311,45 @@ impl Plan<'_> {
 
     /// Says in a condition what a task is waiting for, or that it runs.
     fn describe(&mut self, key: &TaskKey, condition: &str) {
-        let Some(attempt) = self.newest(key).cloned() else { return };
-        let child = self.child_of(&attempt);
-        let number = attempt.number;
-        let (reason, message) = match (attempt.outcome, child) {
-            (Some(_), _) => {
-                let (reason, said) = (attempt.reason.unwrap_or_default(), attempt.message.unwrap_or_default());
-                let message = format!("attempt {number} ended ({said}), the next one follows");
-                self.set(kind::RESTARTING, true, &reason, &message);
-                (reason, message)
-            }
-            (None, Some(child)) if child.suspended => {
-                ("Queued".to_owned(), format!("attempt {number} waits for quota in its queue"))
-            }
-            (None, Some(child)) => match obstacle(child) {
-                Some(Obstacle { reason, message }) => (reason.to_owned(), message),
-                None => {
-                    if child.state == ChildState::Running && child.ready() > 0 {
-                        self.clear(kind::RESTARTING, "Running", "an attempt runs");
-                    }
-                    ("Running".to_owned(), format!("attempt {number} runs"))
-                }
-            },
-            (None, None) => ("Starting".to_owned(), format!("attempt {number} is being created")),
-        };
-        if !condition.is_empty() {
-            self.set(condition, false, &reason, message);
+        let Some(attempt) = self.newest(key) else { return };
+        let child = self.child_of(attempt);
+        let runs = child.is_some_and(|child| child.state == ChildState::Running && child.ready() > 0);
+        let ended = attempt.outcome.is_some();
+        match self.hindrance(key) {
+            Some((reason, message)) if ended => self.set(kind::RESTARTING, true, &reason, message),
+            None if runs => self.clear(kind::RESTARTING, "Running", "an attempt runs"),
+            _ => {}
         }
+        if condition.is_empty() {
+            return;
+        }
+        let (reason, message) = self.hindrance(key).unwrap_or_else(|| match self.newest(key) {
+            Some(attempt) if self.child_of(attempt).is_some() => {
+                ("Running".into(), format!("attempt {} runs", attempt.number))
+            }
+            newest => {
+                let number = newest.map_or(0, |newest| newest.number);
+                ("Starting".into(), format!("attempt {number} is being created"))
+            }
+        });
+        self.set(condition, false, &reason, message);
+    }
+
+    /// What keeps a task from being worked on, where something does: reason and message.
+    pub(super) fn hindrance(&self, key: &TaskKey) -> Option<(String, String)> {
+        let attempt = self.newest(key)?;
+        let number = attempt.number;
+        if attempt.outcome.is_some() {
+            let (reason, said) = (attempt.reason.clone(), attempt.message.clone());
+            let said = said.unwrap_or_default();
+            let message = format!("attempt {number} ended ({said}), the next one follows");
+            return Some((reason.unwrap_or_default(), message));
+        }
+        let child = self.child_of(attempt)?;
+        if child.suspended {
+            return Some(("Queued".into(), format!("attempt {number} waits for quota in its queue")));
+        }
+        obstacle(child).map(|obstacle| (obstacle.reason.to_owned(), obstacle.message))
     }
 
     /// Freezes a stage's fields. Of those that are frozen already, [`Plan::validate`] has seen to the ConfigMap.

@@ -9,6 +9,7 @@ use super::Plan;
 use super::conditions::kind;
 use super::start::Made;
 use super::stops::DEADLINE_EXCEEDED;
+use super::tenants::TENANTS_FAILED;
 use crate::job::observed::ChildState;
 use crate::job::restarts::Next;
 use crate::job::stages::{FrozenPart, attempt_hash, stage_of, template_of};
@@ -27,10 +28,13 @@ impl Plan<'_> {
         let retry = self.annotation(RETRY_ANNOTATION).map(str::to_owned);
         let asked = retry.is_some() && retry != self.decision.status.retry;
         let mut mended = false;
+        // A policy was changed, and what had failed for good hasn't any more.
+        let fails = self.attempts().iter().any(|attempt| self.has_failed_for_good(attempt, job));
+        let failed = self.tenants_in(TenantPhase::Failed) as u32;
         for index in 0..self.attempts().len() {
             let attempt = &self.attempts()[index];
             let hangs = self.is_kept_from_starting(attempt);
-            let waits = asked && self.waits_to_retry(attempt, job);
+            let waits = self.waits_to_retry(attempt, job);
             // The fields last: they are hashed.
             if !(hangs || waits || self.has_failed_for_good(attempt, job))
                 || !(asked || self.is_edited(attempt, job))
@@ -49,7 +53,8 @@ impl Plan<'_> {
         match failed_by.map(|failed| failed.reason.as_str()) {
             Some(DEADLINE_EXCEEDED) => mended |= self.deadline_moved(),
             Some("InvalidSpec") => mended = true,
-            Some(_) => {}
+            Some(TENANTS_FAILED) => mended |= failed <= job.scoring.rollout.max_failed_tenants,
+            Some(_) => mended |= !fails,
             None => mended &= !self.holds(kind::COMPLETE),
         }
         if mended && self.holds(kind::FAILED) {

@@ -2,6 +2,7 @@
 
 use teasel_api::location::Location;
 use teasel_api::resolved::{Job, Place, PublishMode, Tenant};
+use teasel_api::spec::TenantPhase;
 use teasel_api::task::{
     CollectTask, EvaluateTask, Ownership, PrepareTask, PublishAction, PublishTask, ScoreTask, Task, TenantSelector,
     TrainTask,
@@ -34,10 +35,27 @@ impl Plan<'_> {
         let number = self.next_number(key);
         let previous = self.newest(key);
         let mut attempt = restarts::begin(self.now, key.kind, key.tenant.as_deref(), number, &made.hash, previous);
-        attempt.generation = Some(self.generation);
+        attempt.generation = Some(self.generation_of_fields(key));
         self.note(false, "Started", format!("{key}, attempt {number}"));
         self.status().attempts.push(attempt);
         self.create(key, number, made);
+    }
+
+    /// `metadata.generation` of the fields that an attempt is made from: an older one where they are frozen.
+    fn generation_of_fields(&self, key: &TaskKey) -> i64 {
+        let status = &self.decision.status;
+        let frozen = match &key.tenant {
+            Some(tenant) => {
+                let tenant = self.tenant(tenant).filter(|status| status.phase == TenantPhase::Scoring);
+                tenant.and_then(|tenant| tenant.generation)
+            }
+            None => {
+                let stage = stage_of(key.kind);
+                let frozen = status.frozen.iter().find(|frozen| Some(frozen.stage) == stage);
+                frozen.map(|frozen| frozen.generation)
+            }
+        };
+        frozen.unwrap_or(self.generation)
     }
 
     /// Creates the newest attempt's objects, where whoever began it didn't come to it.

@@ -13,7 +13,7 @@ use crate::job::stages::FrozenPart;
 use crate::task_key::TaskKey;
 
 /// Reason of a job of which more tenants failed than the rollout allows.
-const TENANTS_FAILED: &str = "TenantsFailed";
+pub(super) const TENANTS_FAILED: &str = "TenantsFailed";
 
 impl Plan<'_> {
     /// Scores all tenants, as many at once as the rollout allows.
@@ -55,7 +55,7 @@ impl Plan<'_> {
         self.next(&key, job) == Some(Next::GiveUp)
     }
 
-    fn tenants_in(&self, phase: TenantPhase) -> usize {
+    pub(super) fn tenants_in(&self, phase: TenantPhase) -> usize {
         self.decision.status.tenants.iter().filter(|tenant| tenant.phase == phase).count()
     }
 
@@ -78,6 +78,7 @@ impl Plan<'_> {
                 );
             }
             let (hash, generation) = (part.hash(), self.generation);
+            let hindrance = self.hindrance(&key);
             if let Some(status) = self.tenant_mut(&tenant.name) {
                 status.phase = TenantPhase::Scoring;
                 status.uri = Some(tenant.output.uri.clone());
@@ -86,7 +87,7 @@ impl Plan<'_> {
                     status.generation = Some(generation);
                 }
                 status.score_hash = None;
-                status.message = None;
+                status.message = hindrance.as_ref().map(|(_, message)| tenant_message(message));
             }
         }
         if let (Some(status), Some((number, uid))) = (self.tenant_mut(&tenant.name), newest) {
@@ -143,7 +144,20 @@ impl Plan<'_> {
             self.set(kind::SCORED, false, TENANTS_FAILED, &message);
             return Standing::Stuck { reason: TENANTS_FAILED.into(), message };
         }
-        self.set(kind::SCORED, false, "Scoring", format!("{scored} of {all} tenants are scored"));
+        let message = format!("{scored} of {all} tenants are scored");
+        let scoring =
+            job.scoring.tenants.iter().filter(|tenant| {
+                self.tenant(&tenant.name).is_some_and(|status| status.phase == TenantPhase::Scoring)
+            });
+        let hindered = scoring.filter_map(|tenant| {
+            let hindrance = self.hindrance(&TaskKey::of_tenant(TaskKind::Score, &tenant.name))?;
+            Some((&tenant.name, hindrance))
+        });
+        let (reason, message) = match hindered.into_iter().next() {
+            Some((tenant, (reason, why))) => (reason, format!("{message}; {tenant}: {why}")),
+            None => ("Scoring".to_owned(), message),
+        };
+        self.set(kind::SCORED, false, &reason, message);
         Standing::Working
     }
 

@@ -13,6 +13,17 @@ const STOPPED: i32 = ExitCode::Stopped as i32;
 /// Exit code that the kubelet reports for containers which a reboot ended.
 const LOST_BY_REBOOT: i32 = 255;
 
+/// Whether the pod that others lost hasn't said yet why it ended.
+pub(super) fn is_open(child: &Child) -> bool {
+    let told = child.pods.iter().filter_map(|pod| cause(child, pod)).any(|(rank, ..)| rank < ECHO);
+    !told && lost(child).is_some()
+}
+
+/// A pod that isn't known to have ended.
+fn lost(child: &Child) -> Option<&Pod> {
+    child.pods.iter().find(|pod| !matches!(pod.container, Container::Terminated { .. }))
+}
+
 /// Why a Job failed: the most telling of its pods.
 pub(super) fn failed(child: &Child, job_reason: &str, job_message: &str) -> End {
     let mut causes: Vec<(u8, Option<Timestamp>, End)> =
@@ -25,6 +36,11 @@ pub(super) fn failed(child: &Child, job_reason: &str, job_message: &str) -> End 
             report: echo.report,
             ..End::disrupted(Disruption::Other, "PodsDeleted", "pods were deleted from outside")
         },
+        Some((ECHO, _, echo)) if lost(child).is_some() => {
+            let name = lost(child).map(|pod| pod.name.clone()).unwrap_or_default();
+            let message = format!("pod {name} was lost by the others, and nothing is heard of how it ended");
+            End { report: echo.report, ..End::disrupted(Disruption::Other, "PeerLost", message) }
+        }
         Some((_, _, end)) => end,
         None if child.pods.len() < child.parallelism as usize => {
             End::disrupted(Disruption::Other, "PodsDeleted", "pods were deleted from outside")
@@ -45,7 +61,7 @@ const IGNORED: u8 = 6;
 fn cause(child: &Child, pod: &Pod) -> Option<(u8, Option<Timestamp>, End)> {
     // A Job of shards makes up for pods that are taken away; it fails by something else.
     let disrupted_rank = if child.key.kind == TaskKind::Score { IGNORED } else { DISRUPTED };
-    let Container::Terminated { exit_code, reason, finished, outcome } = &pod.container else {
+    let Container::Terminated { exit_code, reason, finished, outcome, other } = &pod.container else {
         let (why, message) = pod.disruption.as_ref()?;
         return Some((disrupted_rank, None, disrupted(pod, why, message)));
     };
@@ -62,6 +78,9 @@ fn cause(child: &Child, pod: &Pod) -> Option<(u8, Option<Timestamp>, End)> {
     } else if *exit_code == STOPPED {
         let message = said(format!("pod {} was stopped", pod.name));
         (STOPPED_RANK, End::disrupted(Disruption::Other, "Stopped", message))
+    } else if code == Some(ExitCode::FencedOut) {
+        let message = said(format!("pod {} found a newer attempt at work", pod.name));
+        (FAILED, End::disrupted(Disruption::Other, "FencedOut", message))
     } else if code == Some(ExitCode::PeerLost) {
         let message = said(format!("pod {} lost a peer", pod.name));
         (ECHO, End::new(AttemptOutcome::Failed, "PeerLost", message))
@@ -73,7 +92,7 @@ fn cause(child: &Child, pod: &Pod) -> Option<(u8, Option<Timestamp>, End)> {
         return None;
     } else {
         let why = report.map_or_else(|| silent_reason(pod), |report| report.reason.clone());
-        let message = said(describe_exit(pod, *exit_code));
+        let message = said(describe_exit(pod, *exit_code, other.as_deref()));
         (FAILED, End::new(AttemptOutcome::Failed, &why, message))
     };
     Some((rank, *finished, End { report: report.cloned(), ..end }))
@@ -87,20 +106,27 @@ fn silent_reason(pod: &Pod) -> String {
     }
 }
 
-fn describe_exit(pod: &Pod, code: i32) -> String {
+fn describe_exit(pod: &Pod, code: i32, said: Option<&str>) -> String {
     match (&pod.message, code) {
         (Some(message), _) => format!("pod {}: {message}", pod.name),
+        // What the container runtime says of a command that it can't run.
+        (None, _) if said.is_some() => format!("pod {}: {}", pod.name, said.unwrap_or_default()),
         (None, 137) => format!("pod {} was killed", pod.name),
         (None, code) => format!("pod {} ended with code {code} and said nothing", pod.name),
     }
 }
 
-fn out_of_memory(child: &Child, pod: &Pod) -> String {
-    let template = match child.key.kind {
+/// The field of the template that a task's pods are made from.
+pub(super) fn template_of(kind: TaskKind) -> &'static str {
+    match kind {
         TaskKind::Prepare => "data.template",
         TaskKind::Score | TaskKind::Publish => "scoring.template",
         _ => "training.template",
-    };
+    }
+}
+
+fn out_of_memory(child: &Child, pod: &Pod) -> String {
+    let template = template_of(child.key.kind);
     let limit = pod.memory_limit.as_ref().map_or_else(String::new, |limit| format!(" (its limit is {limit})"));
     format!(
         "pod {} ran out of memory{limit}; raise resources.limits.memory of the container `worker` in {template}",

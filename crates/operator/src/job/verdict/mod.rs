@@ -8,19 +8,23 @@ mod obstacle;
 mod tests;
 
 use jiff::{SignedDuration, Timestamp};
-use teasel_api::outcome::Outcome;
+use teasel_api::outcome::{Outcome, SHARD_SCORED};
 use teasel_api::spec::AttemptOutcome;
 use teasel_api::task::TaskKind;
 
 pub use self::obstacle::{Obstacle, obstacle};
 
-use self::cause::failed;
+use self::cause::{failed, is_open};
 use self::obstacle::UNSCHEDULABLE;
-use super::observed::{Child, ChildState, Container};
+use super::observed::{Child, ChildState};
 use crate::configuration::Timing;
 
 /// Reason of an attempt that succeeded, and whose pods were gone before they had been asked how.
 pub const OUTCOME_UNREAD: &str = "OutcomeUnread";
+
+/// How long a Job may have failed before the pod that its others lost has to say why: that pod's kubelet may be slower
+/// than theirs.
+const CAUSE_GRACE: SignedDuration = SignedDuration::from_secs(10);
 
 /// An attempt's end.
 #[derive(Clone, Debug, PartialEq)]
@@ -100,7 +104,10 @@ pub fn judge(now: Timestamp, child: &Child, scheduling_timeout: SignedDuration, 
             "QuotaReclaimed",
             "the queue took its quota back",
         ))),
-        ChildState::Failed { reason, message } => Verdict::Ended(Box::new(failed(child, reason, message))),
+        ChildState::Failed { at: Some(at), .. } if is_open(child) && *at + CAUSE_GRACE > now => {
+            Verdict::Goes { obstacle: None, look_again: Some(*at + CAUSE_GRACE) }
+        }
+        ChildState::Failed { reason, message, .. } => Verdict::Ended(Box::new(failed(child, reason, message))),
         ChildState::Running if child.suspended => Verdict::Goes { obstacle: None, look_again: None },
         ChildState::Running => running(now, child, scheduling_timeout, timing),
     }
@@ -108,27 +115,20 @@ pub fn judge(now: Timestamp, child: &Child, scheduling_timeout: SignedDuration, 
 
 fn succeeded(child: &Child) -> End {
     // Of a tenant's shards, whichever was last found all committed; the others know nothing of the whole.
-    let report = reports(child)
-        .max_by_key(|report| (report.published.is_some(), report.users, child.key.kind == TaskKind::Train));
+    let speaks = |report: &&Outcome| child.key.kind != TaskKind::Score || report.reason != SHARD_SCORED;
+    let report = child.reports().filter(speaks).max_by_key(|report| (report.published.is_some(), report.users));
     match report {
         Some(report) => End {
             report: Some(report.clone()),
             ..End::new(AttemptOutcome::Succeeded, &report.reason, report.message.clone())
         },
         // What was done is durable, and whoever tries again finds it and says so.
-        None => End::disrupted(
-            Disruption::Other,
+        None => End::new(
+            AttemptOutcome::Disrupted,
             OUTCOME_UNREAD,
             "its pods were gone before their outcome was read; it is read from storage",
         ),
     }
-}
-
-fn reports(child: &Child) -> impl Iterator<Item = &Outcome> {
-    child.pods.iter().filter_map(|pod| match &pod.container {
-        Container::Terminated { outcome, .. } => outcome.as_deref(),
-        _ => None,
-    })
 }
 
 fn running(now: Timestamp, child: &Child, scheduling_timeout: SignedDuration, timing: &Timing) -> Verdict {
@@ -141,11 +141,11 @@ fn running(now: Timestamp, child: &Child, scheduling_timeout: SignedDuration, ti
     let next_overdue = overdue.map(|(_, by)| by).min();
 
     let waiting = obstacle(child);
-    let limit = match &waiting {
-        Some(obstacle) if obstacle.reason == UNSCHEDULABLE => Some(child.since + scheduling_timeout),
-        Some(_) => Some(child.since + timing.retry_window),
-        None => None,
-    };
+    let limit = waiting.as_ref().map(|obstacle| {
+        // Pods of later shards, and those that replace others, haven't waited for as long as the Job is there.
+        let since = obstacle.since.map_or(child.since, |since| since.max(child.since));
+        since + if obstacle.reason == UNSCHEDULABLE { scheduling_timeout } else { timing.retry_window }
+    });
     match (waiting, limit) {
         (Some(obstacle), Some(limit)) if limit <= now => Verdict::Ended(Box::new(give_up(obstacle))),
         (obstacle, limit) => {

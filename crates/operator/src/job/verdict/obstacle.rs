@@ -1,6 +1,9 @@
 //! What keeps pods from starting.
 
-use crate::job::observed::{Child, Container};
+use jiff::Timestamp;
+
+use super::cause::template_of;
+use crate::job::observed::{Child, Container, Pod};
 use crate::names::GPU_RESOURCE;
 
 /// Reasons by which the kubelet says that a container can't be made as it is described.
@@ -19,29 +22,40 @@ pub struct Obstacle {
     pub reason: &'static str,
     /// Why, in a sentence that says what to do.
     pub message: String,
+    /// Since when at the earliest, where that isn't since the Job is there.
+    pub since: Option<Timestamp>,
 }
 
 /// What keeps a child's pods from starting: the worst of it.
 pub fn obstacle(child: &Child) -> Option<Obstacle> {
-    let waiting = |reasons: &[&str]| {
-        child.pods.iter().find_map(|pod| match &pod.container {
-            Container::Waiting { reason, message } if reasons.contains(&reason.as_str()) => {
-                Some(format!("pod {}: {message}", pod.name))
-            }
-            _ => None,
-        })
-    };
-    if let Some(message) = waiting(&CONFIGURATION_REASONS) {
-        let reason = if lacks_secret(&message) { "SecretMissing" } else { "PodsNotStarted" };
-        return Some(Obstacle { reason, message });
+    if let Some((pod, message)) = waiting(child, &CONFIGURATION_REASONS) {
+        let message = format!("pod {}: {message}", pod.name);
+        let (reason, advice) = if lacks_secret(&message) {
+            ("SecretMissing", "create it, or name another secret in the place's secretRef")
+        } else {
+            ("PodsNotStarted", "correct the template, or what it names")
+        };
+        return Some(Obstacle { reason, message: format!("{message} ({advice})"), since: pod.created });
     }
-    if let Some(message) = waiting(&IMAGE_REASONS) {
-        return Some(Obstacle { reason: "ImageUnavailable", message });
+    if let Some((pod, message)) = waiting(child, &IMAGE_REASONS) {
+        let template = template_of(child.key.kind);
+        let message = format!(
+            "pod {}: {message} (correct the image in {template}, or the operator's workerImage, or give the pods \
+             imagePullSecrets)",
+            pod.name
+        );
+        return Some(Obstacle { reason: "ImageUnavailable", message, since: pod.created });
     }
     if let Some(refusal) = &child.refusal {
-        return Some(Obstacle { reason: "PodsRefused", message: refusal.clone() });
+        let message = refusal.message.clone();
+        return Some(Obstacle { reason: "PodsRefused", message, since: refusal.since });
     }
-    let unplaced = child.pods.iter().find(|pod| !pod.scheduled)?;
+    if let Some((pod, trouble)) = child.pods.iter().find_map(|pod| Some((pod, pod.trouble.as_ref()?))) {
+        let message = format!("pod {}: {trouble}", pod.name);
+        return Some(Obstacle { reason: "PodsNotStarted", message, since: pod.created });
+    }
+    let unplaced = child.pods.iter().filter(|pod| !pod.scheduled);
+    let unplaced = unplaced.min_by_key(|pod| (pod.unschedulable.is_none(), pod.created))?;
     let message = match &unplaced.unschedulable {
         Some(message) if message.contains(GPU_RESOURCE) => format!(
             "pod {}: {message} (training.device is Cuda, so each pod requests a GPU for each of its \
@@ -51,7 +65,19 @@ pub fn obstacle(child: &Child) -> Option<Obstacle> {
         Some(message) => format!("pod {}: {message}", unplaced.name),
         None => format!("pod {} waits for the scheduler", unplaced.name),
     };
-    Some(Obstacle { reason: UNSCHEDULABLE, message })
+    Some(Obstacle { reason: UNSCHEDULABLE, message, since: unplaced.created })
+}
+
+/// A pod one of whose containers waits for one of these reasons, and the kubelet's message.
+fn waiting<'a>(child: &'a Child, reasons: &[&str]) -> Option<(&'a Pod, &'a str)> {
+    child.pods.iter().find_map(|pod| {
+        std::iter::once(&pod.container).chain(&pod.others).find_map(|container| match container {
+            Container::Waiting { reason, message } if reasons.contains(&reason.as_str()) => {
+                Some((pod, message.as_str()))
+            }
+            _ => None,
+        })
+    })
 }
 
 /// Whether the kubelet says that a secret, or a key in one, isn't there. Names of other things may contain the word.

@@ -126,6 +126,7 @@ fn succeeded(start: &Start, now: Timestamp, unread: bool) -> Child {
         exit_code: 0,
         reason: "Completed".into(),
         finished: None,
+        other: None,
         outcome: Some(Box::new(outcome)),
     };
     let pod = Pod { scheduled: true, container, ..Pod::default() };

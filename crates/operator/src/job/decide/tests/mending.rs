@@ -176,3 +176,94 @@ fn pods_that_work_are_left_alone_by_an_edit_of_their_template_and_by_a_retry() {
     world.settle();
     assert_eq!(world.started.len(), 1);
 }
+
+#[test]
+fn a_policy_that_allows_more_lets_a_failed_job_go_on() {
+    let mut world = World::new(&["a"], |_| {});
+    world.settle();
+    world.succeed(TaskKind::Prepare);
+    for _ in 0..4 {
+        world.end(&TaskKey::of_job(TaskKind::Train), ExitCode::Bug, |_| {});
+        world.settle();
+    }
+    assert_eq!(world.phase(), Phase::Failed);
+    world.edit(|job| job["spec"]["training"]["failurePolicy"] = json!({"maxFailures": 4}));
+    world.settle();
+    assert_eq!((world.phase(), world.reason_of("Failed")), (Phase::Training, "False/Mended".into()));
+}
+
+#[test]
+fn tenants_that_failed_are_allowed_by_a_rollout_that_was_changed() {
+    let mut world = World::at_scoring(&["a", "b"], |_| {});
+    world.score("b");
+    world.end(&TaskKey::of_tenant(TaskKind::Score, "a"), ExitCode::BadData, |_| {});
+    world.settle();
+    assert_eq!((world.phase(), world.reason_of("Failed")), (Phase::Failed, "True/TenantsFailed".into()));
+    world.edit(|job| job["spec"]["scoring"]["rollout"] = json!({"maxFailedTenants": 1}));
+    world.settle();
+    assert_eq!(world.reason_of("Failed"), "False/Mended");
+    world.succeed(TaskKind::Collect);
+    assert_eq!(world.phase(), Phase::Succeeded);
+}
+
+#[test]
+fn a_tenants_place_that_was_corrected_while_it_was_tried_again_is_taken_up_after_it_was_given_up() {
+    let mut world = World::at_scoring(&["a"], |_| {});
+    let key = TaskKey::of_tenant(TaskKind::Score, "a");
+    world.end(&key, ExitCode::PermissionDenied, |_| {});
+    world.step(usize::MAX);
+    world.edit(|job| job["spec"]["scoring"]["tenants"][0]["output"]["uri"] = json!("s3://a/right"));
+    // What is tried again is what was frozen, until it is given up.
+    for _ in 0..40 {
+        if world.running().contains(&key) {
+            world.end(&key, ExitCode::PermissionDenied, |_| {});
+        }
+        world.now += SignedDuration::from_mins(5);
+        world.step(usize::MAX);
+    }
+    let Task::Score(task) = &world.started.last().unwrap().2 else { panic!("no score") };
+    assert_eq!(task.tenant.output.uri, "s3://a/right");
+}
+
+#[test]
+fn a_place_can_be_corrected_while_what_it_lacks_is_waited_for() {
+    let mut world = World::new(&["a"], |_| {});
+    world.settle();
+    assert_eq!(world.status().frozen.len(), 1);
+    world.end(&TaskKey::of_job(TaskKind::Prepare), ExitCode::InputMissing, |_| {});
+    world.step(usize::MAX);
+    assert_eq!((world.status().frozen.len(), world.phase()), (0, Phase::Preparing));
+    world.edit(|job| job["spec"]["data"]["interactions"]["location"]["uri"] = json!("s3://lake/y.csv"));
+    // At once: nobody has to wait for the pause to end.
+    world.step(usize::MAX);
+    world.step(usize::MAX);
+    let (_, number, Task::Prepare(task)) = world.started.last().unwrap() else { panic!("no prepare") };
+    assert_eq!((*number, task.data.interactions.location.uri.as_str()), (2, "s3://lake/y.csv"));
+    assert_eq!(world.reason_of("Validated"), "True/Valid");
+}
+
+#[test]
+fn what_was_to_end_does_though_the_operator_died_before_it_told_anybody() {
+    let mut world = World::new(&["a"], |_| {});
+    world.settle();
+    world.succeed(TaskKind::Prepare);
+    world.edit(|job| job["spec"]["suspend"] = json!(true));
+    world.step(0);
+    assert_eq!(world.running(), [TaskKey::of_job(TaskKind::Train)]);
+    world.settle();
+    assert_eq!((world.running(), world.phase()), (Vec::new(), Phase::Suspended));
+}
+
+#[test]
+fn what_keeps_a_tenant_from_being_scored_is_told() {
+    let mut world = World::at_scoring(&["a", "b"], |_| {});
+    let key = TaskKey::of_tenant(TaskKind::Score, "b");
+    let child = world.children.iter_mut().find(|child| child.key == key).unwrap();
+    child.pods[0] = Pod { unschedulable: Some("no node has room".into()), ..Pod::default() };
+    world.step(usize::MAX);
+    assert_eq!(world.reason_of("Scored"), "False/Unschedulable");
+    let status = world.status();
+    let said = &status.conditions.iter().find(|condition| condition.kind == "Scored").unwrap().message;
+    assert!(said.contains("b: ") && said.contains("no node has room"), "{said}");
+    assert!(status.tenants[1].message.as_ref().unwrap().contains("no node has room"), "{:?}", status.tenants);
+}

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod frozen;
+mod fuzz;
 mod inspections;
 mod lives;
 mod mending;
@@ -172,13 +173,14 @@ impl World {
         change(&mut outcome);
         child.state = match exit {
             ExitCode::Done => ChildState::Succeeded,
-            _ => ChildState::Failed { reason: "BackoffLimitExceeded".into(), message: String::new() },
+            _ => ChildState::Failed { reason: "BackoffLimitExceeded".into(), message: String::new(), at: None },
         };
         for pod in &mut child.pods {
             pod.container = Container::Terminated {
                 exit_code: exit as i32,
                 reason: String::new(),
                 finished: None,
+                other: None,
                 outcome: Some(Box::new(outcome.clone())),
             };
         }
