@@ -27,7 +27,7 @@ pub use error::StorageError;
 #[cfg(feature = "parquet")]
 pub use parquet::ParquetObject;
 pub use run_record::RunRecord;
-pub use store::{Patience, Store};
+pub use store::{Patience, Store, read_in_pieces};
 
 /// A name that nobody has used: 128 random bits as 32 hexadecimal digits.
 pub fn nonce() -> String {

@@ -5,13 +5,18 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use futures::{FutureExt, TryFutureExt};
+use futures::{FutureExt, StreamExt, TryFutureExt, TryStreamExt, stream};
+use object_store::ObjectStore;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt};
 use parquet::arrow::arrow_reader::ArrowReaderOptions;
 use parquet::arrow::async_reader::AsyncFileReader;
 use parquet::errors::{ParquetError, Result};
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
+
+use crate::store::pieces::{PIECE, read_range};
+
+/// Large ranges that are read at once.
+const RANGES_AT_ONCE: usize = 4;
 
 /// A Parquet file in an object store, for `ParquetRecordBatchStreamBuilder`.
 #[derive(Clone, Debug)]
@@ -34,11 +39,19 @@ fn external(error: object_store::Error) -> ParquetError {
 
 impl AsyncFileReader for ParquetObject {
     fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, Result<Bytes>> {
-        self.store.get_range(&self.path, range).map_err(external).boxed()
+        read_range(&*self.store, &self.path, range).map_err(external).boxed()
     }
 
     fn get_byte_ranges(&mut self, ranges: Vec<Range<u64>>) -> BoxFuture<'_, Result<Vec<Bytes>>> {
-        async move { self.store.get_ranges(&self.path, &ranges).await.map_err(external) }.boxed()
+        let bytes: u64 = ranges.iter().map(|range| range.end.saturating_sub(range.start)).sum();
+        async move {
+            if bytes <= PIECE {
+                return self.store.get_ranges(&self.path, &ranges).await.map_err(external);
+            }
+            let read = |range| read_range(&*self.store, &self.path, range).map_err(external);
+            stream::iter(ranges).map(read).buffered(RANGES_AT_ONCE).try_collect().await
+        }
+        .boxed()
     }
 
     fn get_metadata<'a>(

@@ -1,6 +1,7 @@
 //! A place in an object store, opened.
 
 mod open;
+pub(crate) mod pieces;
 mod transfer;
 
 use std::path::PathBuf;
@@ -20,6 +21,7 @@ use crate::error::deepest;
 use crate::local::{self, Naming};
 
 pub use open::Patience;
+pub use pieces::read_in_pieces;
 
 /// Longest pause between two tries of a request.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use ::bytes::Bytes;
 use async_compression::tokio::bufread::{BzDecoder, GzipDecoder, XzDecoder, ZstdDecoder};
 use futures::TryStreamExt;
-use object_store::ObjectStoreExt;
+use teasel_storage::read_in_pieces;
 use tokio::io::{AsyncRead, AsyncReadExt, BufReader};
 use tokio::sync::mpsc;
 use tokio_util::io::StreamReader;
@@ -36,8 +36,8 @@ async fn pump(
     compression: Compression,
     sender: &mpsc::Sender<io::Result<Bytes>>,
 ) -> io::Result<()> {
-    let found = file.store.get(&file.path).await.map_err(io::Error::other)?;
-    let raw = BufReader::with_capacity(PIECE, StreamReader::new(found.into_stream().map_err(io::Error::other)));
+    let (_, pieces) = read_in_pieces(file.store.clone(), file.path.clone()).await.map_err(io::Error::other)?;
+    let raw = BufReader::with_capacity(PIECE, StreamReader::new(pieces.map_err(io::Error::other)));
     // A file may consist of several compressed members, one after the other.
     let mut reader: Box<dyn AsyncRead + Send + Unpin> = match compression {
         Compression::None => Box::new(raw),

@@ -3,13 +3,14 @@
 use std::path::Path as FilePath;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures::{Stream, TryFutureExt, TryStreamExt, stream};
 use object_store::{ObjectStoreExt, PutPayload};
 use sha2::{Digest, Sha256};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::Store;
+use super::pieces::read_in_pieces;
 use crate::StorageError;
 use crate::local::{self, Naming};
 use crate::manifest::File;
@@ -27,8 +28,18 @@ const ABORT_PATIENCE: Duration = Duration::from_secs(5);
 impl Store {
     /// An object's bytes.
     pub async fn get(&self, path: &str) -> Result<Bytes, StorageError> {
-        let found = self.inner.get(&self.path(path)).await.map_err(|error| self.error(path, error))?;
-        found.bytes().await.map_err(|error| self.error(path, error))
+        let failed = |error| self.error(path, error);
+        let (meta, mut pieces) = read_in_pieces(self.object_store(), self.path(path)).await.map_err(failed)?;
+        let first = pieces.try_next().await.map_err(failed)?.unwrap_or_default();
+        if first.len() as u64 == meta.size {
+            return Ok(first);
+        }
+        let mut bytes = BytesMut::with_capacity(usize::try_from(meta.size).unwrap_or_default());
+        bytes.extend_from_slice(&first);
+        while let Some(piece) = pieces.try_next().await.map_err(failed)? {
+            bytes.extend_from_slice(&piece);
+        }
+        Ok(bytes.freeze())
     }
 
     /// Writes an object, over any that has its name.
@@ -106,14 +117,14 @@ impl Store {
     /// Downloads an object to the local file `target`, checking it against `expected` on the way.
     pub async fn get_file(&self, path: &str, expected: &File, target: &FilePath) -> Result<(), StorageError> {
         let local = |error: std::io::Error| StorageError::from_file(target.display().to_string(), &error);
-        let found = self.inner.get(&self.path(path)).await.map_err(|error| self.error(path, error))?;
-        let mut stream = found.into_stream();
+        let failed = |error| self.error(path, error);
+        let (_, mut pieces) = read_in_pieces(self.object_store(), self.path(path)).await.map_err(failed)?;
         let mut out = tokio::fs::File::create(target).await.map_err(local)?;
         let (mut hasher, mut size) = (Sha256::new(), 0u64);
-        while let Some(chunk) = stream.try_next().await.map_err(|error| self.error(path, error))? {
-            hasher.update(&chunk);
-            size += chunk.len() as u64;
-            out.write_all(&chunk).await.map_err(local)?;
+        while let Some(piece) = pieces.try_next().await.map_err(failed)? {
+            hasher.update(&piece);
+            size += piece.len() as u64;
+            out.write_all(&piece).await.map_err(local)?;
         }
         out.flush().await.map_err(local)?;
         expected.check(size, &hex::encode(hasher.finalize()), || self.uri_of(path))
