@@ -14,6 +14,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How often it looks.
 const LOCK_POLL: Duration = Duration::from_millis(10);
 
+/// How long a partial file stays that nobody writes to, where its writer may be alive: a write takes minutes at most.
+pub(crate) const ABANDONED: Duration = Duration::from_secs(60 * 60);
+
 /// How a file gets its name.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Naming {
@@ -126,18 +129,28 @@ fn sync_folder(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Removes every folder at and below `folder` that holds nothing.
+/// Removes every folder at and below `folder` that holds nothing, or nothing but partial files that nobody has written to
+/// for as long as `abandoned`: those of writers that were killed.
 ///
 /// A writer that has just made its folder may find it gone; [`partial`] makes it anew.
-pub(crate) fn remove_empty_folders(folder: &Path) -> io::Result<()> {
+pub(crate) fn remove_empty_folders(folder: &Path, abandoned: Duration) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
+        // One that can't be removed doesn't keep the others.
         if entry.file_type()?.is_dir() {
-            // One that isn't empty doesn't keep the others.
-            let _ = remove_empty_folders(&entry.path());
+            let _ = remove_empty_folders(&entry.path(), abandoned);
+        } else if is_partial(&entry.file_name())
+            && entry.metadata()?.modified()?.elapsed().is_ok_and(|age| age >= abandoned)
+        {
+            let _ = fs::remove_file(entry.path());
         }
     }
     fs::remove_dir(folder)
+}
+
+/// Whether a file's name is one that [`partial`] gives.
+fn is_partial(name: &std::ffi::OsStr) -> bool {
+    name.to_string_lossy().rsplit_once('#').is_some_and(|(_, number)| number.parse::<u32>().is_ok())
 }
 
 #[cfg(test)]
@@ -171,5 +184,20 @@ mod tests {
             racers.into_iter().map(|racer| usize::from(racer.join().unwrap())).sum()
         });
         assert_eq!(wins, 1);
+    }
+    #[test]
+    fn what_a_killed_writer_left_goes_with_its_folder_unless_it_may_be_under_way() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("checkpoints");
+        let (dead, alive) = (root.join("1-10-dead"), root.join("1-20-alive"));
+        for folder in [&dead, &alive] {
+            drop(partial(&folder.join("model")).unwrap());
+            assert_eq!(fs::read_dir(folder).unwrap().count(), 1);
+        }
+        write(&alive.join("name#x"), b"no number", Naming::Create).unwrap();
+        let _ = remove_empty_folders(&root, Duration::from_secs(60));
+        assert!(dead.exists() && fs::read_dir(&alive).unwrap().count() == 2);
+        let _ = remove_empty_folders(&root, Duration::ZERO);
+        assert!(!dead.exists() && fs::read_dir(&alive).unwrap().count() == 1);
     }
 }

@@ -227,15 +227,24 @@ impl Store {
         for (name, _) in self.list(path).await? {
             self.delete(&name).await?;
         }
-        self.remove_empty_folders(path).await;
+        self.remove_deleted_folders(path).await;
         Ok(())
     }
 
-    /// Removes empty folders below `path`, where folders are a thing of their own. One that somebody writes to again
-    /// stays.
+    /// Removes empty folders below `path`, where folders are a thing of their own, with what killed writers left in them
+    /// and no listing shows. What somebody may still write to stays.
     pub(crate) async fn remove_empty_folders(&self, path: &str) {
+        self.remove_folders(path, local::ABANDONED).await;
+    }
+
+    /// The same of a place that is deleted: what nobody has finished yet goes too.
+    pub(crate) async fn remove_deleted_folders(&self, path: &str) {
+        self.remove_folders(path, Duration::ZERO).await;
+    }
+
+    async fn remove_folders(&self, path: &str, abandoned: Duration) {
         if let Some(folder) = self.file(path) {
-            let _ = tokio::task::spawn_blocking(move || local::remove_empty_folders(&folder)).await;
+            let _ = tokio::task::spawn_blocking(move || local::remove_empty_folders(&folder, abandoned)).await;
         }
     }
 

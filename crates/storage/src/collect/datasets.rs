@@ -53,7 +53,12 @@ async fn delete(storage: &Store, folder: &str, now: i64) -> Result<bool, Storage
     let retired = present.iter().any(|(path, _)| *path == marker);
     let newest = present.iter().map(|(_, object)| object.last_modified.timestamp_millis()).max();
     let files: Vec<String> = present.into_iter().map(|(path, _)| path).filter(|path| *path != marker).collect();
-    if files.is_empty() || newest.is_some_and(|newest| newest > now.saturating_sub(DAY)) {
+    if files.is_empty() {
+        // No listing shows what a writer left that was killed at its first file.
+        storage.remove_empty_folders(folder).await;
+        return Ok(false);
+    }
+    if newest.is_some_and(|newest| newest > now.saturating_sub(DAY)) {
         return Ok(false);
     }
     if !retired {

@@ -114,7 +114,7 @@ async fn delete(storage: &Store, run: &str, own: &Claim) -> Result<bool, LogErro
         }
     }
     folder.delete("run.json").await?;
-    folder.remove_empty_folders("").await;
+    folder.remove_deleted_folders("").await;
     Ok(true)
 }
 
