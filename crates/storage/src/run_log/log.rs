@@ -169,6 +169,19 @@ impl Writer {
         self.log.refresh().await
     }
 
+    /// Reads what has been added since, and checks that the run is still this writer's: before work that would be for
+    /// nothing otherwise. Costs one request where nothing has been added.
+    ///
+    /// # Errors
+    /// [`LogError::Fenced`].
+    pub async fn confirm(&mut self) -> Result<(), LogError> {
+        self.refresh().await?;
+        match self.log.state.successor_of(self.term) {
+            Some(other) => Err(self.log.fenced(other.clone())),
+            None => Ok(()),
+        }
+    }
+
     /// Adds an entry and returns its index.
     ///
     /// # Errors

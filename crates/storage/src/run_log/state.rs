@@ -154,7 +154,7 @@ impl RunState {
         let Some((_, own)) = self.claims.iter().find(|(index, _)| *index == term) else {
             return AppendDecision::Misplaced("the writer never claimed the run");
         };
-        if let Some((_, other)) = self.claims.iter().find(|(index, other)| *index != term && other.shuts_out(own)) {
+        if let Some(other) = self.successor_of(term) {
             return AppendDecision::Fenced(other.clone());
         }
         if !event.is_of(own.task) {
@@ -169,6 +169,16 @@ impl RunState {
             }
             _ => AppendDecision::Append,
         }
+    }
+
+    /// The claim that shuts out the one of `term`.
+    pub fn successor_of(&self, term: u64) -> Option<&Claim> {
+        let (_, own) = self.claims.iter().find(|(index, _)| *index == term)?;
+        self.claims
+            .iter()
+            .filter(|(index, _)| *index != term)
+            .map(|(_, other)| other)
+            .find(|other| other.shuts_out(own))
     }
 
     fn must_stay(&self, entry: u64) -> bool {

@@ -80,6 +80,8 @@ pub(crate) async fn run(task: &EvaluateTask, context: &TaskContext<'_>) -> Resul
         gates.push(gates::decide(gate, &measured));
     }
 
+    // What an attempt that is shut out writes is for nothing.
+    writer.confirm().await?;
     let new = NewModel {
         run: &task.run,
         dataset: &record.dataset,

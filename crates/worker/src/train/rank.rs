@@ -15,11 +15,11 @@ use teasel_storage::run_log::{Claim, Claimed, Event, RunLog, Writer};
 use teasel_storage::{RunRecord, Store};
 use tokio::runtime::Runtime;
 
-use super::checkpointing::Checkpointer;
+use super::checkpointing::{Checkpointer, STOP_PATIENCE};
 use super::claim::claim_of;
 use super::position::Position;
 use super::rendezvous::{Rendezvous, Start};
-use super::session::{Inputs, Restored, Session, Trained};
+use super::session::{Ended, Inputs, Restored, Session};
 use super::{BEST_FILE, MODEL_FILE, OPTIMIZER_FILE, STATE_FILE, started_file};
 use crate::arguments::RankArguments;
 use crate::error::TaskError;
@@ -49,7 +49,10 @@ pub(crate) fn main(arguments: &RankArguments, stop: &StopRequest) -> anyhow::Res
         Rank { file: &file, task, arguments, runtime: &runtime, cuda }.run(stop)
     });
     let ended = ended.unwrap_or_else(|error| error.outcome(&file));
-    Ok(worker::end(&ended, &arguments.outcome))
+    let code = worker::end(&ended, &arguments.outcome);
+    // A stop may have given up on what is still under way.
+    runtime.shutdown_background();
+    Ok(code)
 }
 
 struct Rank<'a> {
@@ -93,7 +96,13 @@ impl Rank<'_> {
             (rendezvous.await_start()?, None)
         };
         let position = match start {
-            Start::Done { outcome } => return Ok(*outcome),
+            Start::Done { outcome } => {
+                // Worker 0 hosts the rendezvous, so rank 0 stays until all have heard.
+                if let Err(error) = rendezvous.arrive(self.arguments.rank, self.arguments.world) {
+                    tracing::warn!("not every rank may have heard that training was done: {error}");
+                }
+                return Ok(*outcome);
+            }
             Start::Failed => return Err(teasel_c10d::Error::PeerLost("rank 0 couldn't start".into()).into()),
             Start::Train { position } => *position,
         };
@@ -106,8 +115,8 @@ impl Rank<'_> {
         // From here on a stop is heeded between steps; until then the agent sees to it.
         std::fs::write(started_file(&self.arguments.outcome), [])
             .map_err(|source| TaskError::scratch("say that training has started", source))?;
-        let trained = session.train(stop)?;
-        self.finish(trained)
+        let ended = session.train(stop)?;
+        if ended.stopped { Err(stopped(ended, &rendezvous)) } else { self.finish(ended, stop) }
     }
 
     /// Rank 0 writes the run's record, claims the run, and reads its newest checkpoint.
@@ -187,8 +196,8 @@ impl Rank<'_> {
     }
 
     /// Rank 0 writes the last checkpoint and the end of training.
-    fn finish(&self, trained: Trained) -> Result<Outcome, TaskError> {
-        let Trained { position, last } = trained;
+    fn finish(&self, ended: Ended, stop: &StopRequest) -> Result<Outcome, TaskError> {
+        let Ended { position, last, .. } = ended;
         let message = format!(
             "{} epochs{}, the best is epoch {}",
             position.epoch,
@@ -202,11 +211,23 @@ impl Rank<'_> {
                 best.validation.iter().map(|(name, value)| (format!("validation/{name}"), *value)).collect();
         }
         if let Some((checkpointer, snapshot)) = last {
-            let mut writer = checkpointer.finish(snapshot)?;
-            self.runtime.block_on(writer.append(Event::Trained { outcome: ended.clone() }))?;
+            checkpointer.finish(snapshot, Event::Trained { outcome: ended.clone() }, stop)?;
         }
         Ok(ended)
     }
+}
+
+/// Commits a checkpoint of where training stopped, on rank 0; the others wait for it. The first worker that ends takes
+/// the whole attempt with it, and the next attempt shuts this one's writer out.
+fn stopped(ended: Ended, rendezvous: &Rendezvous) -> TaskError {
+    let Some((checkpointer, snapshot)) = ended.last else {
+        rendezvous.await_stop();
+        // Only whoever commits may say what is kept.
+        return TaskError::Stopped { last_step: None };
+    };
+    let committed = checkpointer.stop(snapshot, STOP_PATIENCE);
+    rendezvous.announce_stop();
+    committed.map_or_else(|error| error, |last_step| TaskError::Stopped { last_step })
 }
 
 /// The newest checkpoint of another run, whose parameters this one starts from.

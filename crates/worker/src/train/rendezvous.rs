@@ -1,12 +1,13 @@
 //! How ranks meet: a store at worker 0, in which rank 0 says how training starts.
 
 use std::net::UdpSocket;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use teasel_api::outcome::Outcome;
 use teasel_c10d::{CudaDevice, ProcessGroup, Store};
 
+use super::checkpointing::STOP_PATIENCE;
 use super::position::Position;
 use crate::error::TaskError;
 
@@ -16,16 +17,22 @@ const HOST_TIMEOUT: Duration = Duration::from_secs(300);
 /// claims the run and reads its checkpoint, every rank reads its part of the data. As long as the operator lets a pod
 /// try to start. Whoever started the workers ends those that wait for one that is gone.
 const START_TIMEOUT: Duration = Duration::from_secs(30 * 60);
-/// How long a collective waits for a rank. Work that only rank 0 does between two collectives must be shorter.
-const GROUP_TIMEOUT: Duration = Duration::from_secs(120);
+/// How long a collective waits for a rank. Work that only rank 0 does between two collectives must be shorter; shorter
+/// itself than a pod's grace time (two minutes), so that a rank that is stopped still tells of one that is lost.
+const GROUP_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The same for gradients between GPUs, after which the rank is killed. Longer, since the sums that follow each step go
 /// over the CPUs and so tell of a lost rank in words.
 const NCCL_TIMEOUT: Duration = Duration::from_secs(240);
 
+/// How often an address is looked up before it counts as wrong: a cluster's names may not be known everywhere at once.
+const LOOKUPS: u32 = 5;
+const LOOKUP_PAUSE: Duration = Duration::from_secs(2);
+
 const START: &str = "start";
 const ALL_HERE: &str = "all-here";
 const GROUP: &str = "group-0";
+const STOPPED: &str = "stopped";
 
 /// What rank 0 decided for all.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -90,18 +97,41 @@ impl Rendezvous {
         serde_json::from_slice(&json).map_err(|error| TaskError::bug(format!("rank 0 said: {error}")))
     }
 
+    /// The other ranks say that they are here; rank 0 waits for all of them.
+    pub(super) fn arrive(&self, rank: u32, world: u32) -> Result<(), TaskError> {
+        let here = |rank: u32| self.key(&format!("here-{rank}"));
+        if rank > 0 {
+            return Ok(self.store.set(&here(rank), b"yes")?);
+        }
+        let deadline = Instant::now() + self.patience;
+        for other in 1..world {
+            self.store.get(&here(other), deadline.saturating_duration_since(Instant::now()))?;
+        }
+        Ok(())
+    }
+
     /// Waits until every rank is here: collectives wait for each other for a short time only.
     fn meet(&self, rank: u32, world: u32) -> Result<(), TaskError> {
-        let here = |rank: u32| self.key(&format!("here-{rank}"));
+        self.arrive(rank, world)?;
         if rank == 0 {
-            for other in 1..world {
-                self.store.get(&here(other), self.patience)?;
-            }
             return Ok(self.store.set(&self.key(ALL_HERE), b"yes")?);
         }
-        self.store.set(&here(rank), b"yes")?;
         self.store.get(&self.key(ALL_HERE), self.patience)?;
         Ok(())
+    }
+
+    /// Rank 0 tells the others that it has done what it can for its last checkpoint.
+    pub(super) fn announce_stop(&self) {
+        if let Err(error) = self.store.set(&self.key(STOPPED), b"yes") {
+            tracing::debug!("nobody hears that the stop is over: {error}");
+        }
+    }
+
+    /// The other ranks wait for that, or until rank 0 is gone, or must be done.
+    pub(super) fn await_stop(&self) {
+        if let Err(error) = self.store.get(&self.key(STOPPED), STOP_PATIENCE + Duration::from_secs(5)) {
+            tracing::debug!("rank 0 didn't say that the stop is over: {error}");
+        }
     }
 
     /// Forms the group of all ranks, each with its GPU where they train on some, once all have come.
@@ -130,20 +160,68 @@ fn split(address: &str) -> Result<(&str, u16), TaskError> {
 
 /// The address of the interface that leads to the rendezvous: peers reach this host by it too.
 fn own_address(rendezvous: &str) -> std::io::Result<String> {
-    // Connecting a UDP socket sends nothing; it only chooses a route.
-    let socket = UdpSocket::bind("0.0.0.0:0")?;
-    socket.connect(rendezvous)?;
-    Ok(socket.local_addr()?.ip().to_string())
+    let mut lookups = 1;
+    loop {
+        // Connecting a UDP socket sends nothing; it only looks the name up and chooses a route.
+        let socket = UdpSocket::bind("0.0.0.0:0")?;
+        match socket.connect(rendezvous) {
+            Ok(()) => return Ok(socket.local_addr()?.ip().to_string()),
+            Err(error) if lookups == LOOKUPS => return Err(error),
+            Err(error) => tracing::warn!("looking up {rendezvous} again: {error}"),
+        }
+        lookups += 1;
+        std::thread::sleep(LOOKUP_PAUSE);
+    }
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use teasel_api::outcome::ExitCode;
+
     use super::*;
 
     #[test]
     fn a_local_rendezvous_is_met_by_the_loopback_address() {
         assert_eq!(own_address("127.0.0.1:9").unwrap(), "127.0.0.1");
+    }
+
+    const SHORT: Duration = Duration::from_millis(200);
+
+    #[test]
+    fn rank_0_stays_until_every_rank_has_arrived() {
+        let host = host("127.0.0.1:0").unwrap();
+        let address = format!("127.0.0.1:{}", host.port().unwrap());
+        let join = || Rendezvous::join(&address, "run-1".into(), Duration::ZERO).unwrap();
+        let impatient = Rendezvous { patience: SHORT, ..join() };
+        assert_eq!(impatient.arrive(0, 3).unwrap_err().exit_code(), ExitCode::PeerLost);
+        join().arrive(1, 3).unwrap();
+        std::thread::scope(|scope| {
+            let first = scope.spawn(|| join().arrive(0, 3));
+            std::thread::sleep(SHORT);
+            assert!(!first.is_finished());
+            join().arrive(2, 3).unwrap();
+            first.join().unwrap().unwrap();
+        });
+    }
+
+    #[test]
+    fn the_others_end_a_stop_once_rank_0_has_or_is_gone() {
+        let host = host("127.0.0.1:0").unwrap();
+        let address = format!("127.0.0.1:{}", host.port().unwrap());
+        let join = |scope: &str| Rendezvous::join(&address, scope.into(), Duration::ZERO).unwrap();
+        let (other, left_alone) = (join("run-1"), join("run-2"));
+        std::thread::scope(|scope| {
+            let waits = scope.spawn(move || other.await_stop());
+            std::thread::sleep(SHORT);
+            assert!(!waits.is_finished());
+            join("run-1").announce_stop();
+            waits.join().unwrap();
+            let waits = scope.spawn(move || left_alone.await_stop());
+            std::thread::sleep(SHORT);
+            drop(host);
+            waits.join().unwrap();
+        });
     }
 
     #[test]

@@ -71,9 +71,11 @@ pub(super) struct Session<'a> {
 }
 
 /// How training ended.
-pub(super) struct Trained {
+pub(super) struct Ended {
     pub(super) position: Position,
-    /// The final snapshot and its writer's owner, on rank 0.
+    /// Whether all ranks agreed to stop before the end of the schedule.
+    pub(super) stopped: bool,
+    /// What is to be kept and its writer, on rank 0.
     pub(super) last: Option<(Checkpointer, Snapshot)>,
 }
 
@@ -132,15 +134,12 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// Trains to the end of the schedule.
-    ///
-    /// # Errors
-    /// [`TaskError::Stopped`] after a checkpoint that all ranks agreed on.
-    pub(super) fn train(mut self, stop: &StopRequest) -> Result<Trained, TaskError> {
+    /// Trains to the end of the schedule, or until a rank is asked to stop.
+    pub(super) fn train(mut self, stop: &StopRequest) -> Result<Ended, TaskError> {
         let schedule = self.inputs.schedule;
         while !self.position.is_finished(&schedule) {
             if self.epoch(stop)? {
-                return Err(self.stopped()?);
+                return self.end(true);
             }
             self.close_epoch()?;
         }
@@ -148,9 +147,13 @@ impl<'a> Session<'a> {
             // No epoch's metric was a number.
             return Err(ModelError::Diverged { step: self.position.global_step }.into());
         }
+        self.end(false)
+    }
+
+    fn end(mut self, stopped: bool) -> Result<Ended, TaskError> {
         let snapshot = self.snapshot()?;
         let last = self.checkpointer.take().zip(snapshot);
-        Ok(Trained { position: self.position, last })
+        Ok(Ended { position: self.position, stopped, last })
     }
 
     /// The steps of the epoch that are left. Returns whether a stop was agreed on.
@@ -237,10 +240,10 @@ impl<'a> Session<'a> {
 
     fn begin_checkpoint(&mut self) -> Result<(), TaskError> {
         let snapshot = self.snapshot()?;
-        match (&mut self.checkpointer, snapshot) {
-            (Some(checkpointer), Some(snapshot)) => checkpointer.begin(snapshot),
-            _ => Ok(()),
+        if let (Some(checkpointer), Some(snapshot)) = (&mut self.checkpointer, snapshot) {
+            checkpointer.begin(snapshot);
         }
+        Ok(())
     }
 
     /// A copy of all that a checkpoint holds, on rank 0.
@@ -254,18 +257,6 @@ impl<'a> Session<'a> {
             optimizer: optimizer_state::to_bytes(&self.adam.state())?.into(),
             best: self.best.clone(),
         }))
-    }
-
-    /// Commits a checkpoint and says that training stopped.
-    fn stopped(&mut self) -> Result<TaskError, TaskError> {
-        let snapshot = self.snapshot()?;
-        // Only whoever commits may say what is kept.
-        let mut last_step = None;
-        if let (Some(checkpointer), Some(snapshot)) = (&mut self.checkpointer, snapshot) {
-            checkpointer.complete(snapshot)?;
-            last_step = checkpointer.durable_step();
-        }
-        Ok(TaskError::Stopped { last_step })
     }
 
     /// Writes rank 0's progress for the agent, now and then. Telemetry never fails training.
