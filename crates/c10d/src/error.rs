@@ -62,7 +62,9 @@ pub(crate) fn check(status: c_int, subject: Subject) -> Result<(), Error> {
 }
 
 fn classify(status: c_int, subject: Subject, message: &str) -> Error {
-    const PEER_SIGNS: [&str; 6] = [
+    const PEER_SIGNS: [&str; 7] = [
+        // Whatever goes wrong on the way between two ranks: "No route to host", "Connection timed out" and their like.
+        "gloo/transport",
         "Connection closed by peer",
         "Connection reset",
         "Broken pipe",
@@ -84,13 +86,26 @@ fn classify(status: c_int, subject: Subject, message: &str) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use rstest::rstest;
+
     use super::*;
 
-    #[test]
-    fn a_closed_connection_in_a_group_is_a_lost_peer() {
-        let message = "[/gloo/transport/tcp/pair.cc:547] Connection closed by peer [127.0.0.1]:7231";
+    #[rstest]
+    #[case::closed("[/gloo/transport/tcp/pair.cc:547] Connection closed by peer [127.0.0.1]:7231")]
+    #[case::no_route(
+        "[../third_party/gloo/gloo/transport/tcp/pair.cc:534] connect [10.0.0.7]:4021: No route to host"
+    )]
+    #[case::reset("[/gloo/transport/tcp/buffer.cc:72] Read error [10.0.0.7]:4021: Connection reset by peer")]
+    #[case::timed_out("[/gloo/transport/tcp/pair.cc:534] Read error [10.0.0.7]:4021: Connection timed out")]
+    #[case::unexpected("[/gloo/transport/tcp/error.cc:9] Network is unreachable")]
+    fn whatever_goes_wrong_between_two_ranks_is_a_lost_peer(#[case] message: &str) {
         assert_eq!(classify(1, Subject::Group, message), Error::PeerLost(message.into()));
-        assert_eq!(classify(3, Subject::Store, message), Error::Store(message.into()));
+    }
+
+    #[test]
+    fn other_errors_are_told_apart_by_status_and_subject() {
+        assert_eq!(classify(3, Subject::Store, "Broken pipe"), Error::Store("Broken pipe".into()));
+        assert_eq!(classify(1, Subject::Group, "wrong shapes"), Error::Other("wrong shapes".into()));
         assert_eq!(
             classify(2, Subject::Group, "Timed out waiting 3000ms"),
             Error::Timeout("Timed out waiting 3000ms".into())
