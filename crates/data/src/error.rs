@@ -27,6 +27,14 @@ pub enum DataError {
         /// The columns that are there.
         present: Vec<String>,
     },
+    /// A column that the job names is there twice.
+    #[error("{file} has more than one column `{column}`")]
+    DuplicateColumn {
+        /// The file.
+        file: String,
+        /// The column.
+        column: String,
+    },
     /// A column's type can't hold what the job reads from it.
     #[error("column `{column}` of {file} has type {found}, instead of {expected}")]
     WrongType {
@@ -157,6 +165,7 @@ impl DataError {
             DataError::Scratch(_) | DataError::InputChanged => ExitCode::TryAgain,
             DataError::Engine(_) => ExitCode::Bug,
             DataError::MissingColumn { .. }
+            | DataError::DuplicateColumn { .. }
             | DataError::WrongType { .. }
             | DataError::BadRow { .. }
             | DataError::TooManyBadRows { .. }
@@ -175,6 +184,7 @@ impl DataError {
             DataError::MissingInput { .. } => "InputMissing",
             DataError::NotPrepared { .. } => "NotPrepared",
             DataError::MissingColumn { .. } => "MissingColumn",
+            DataError::DuplicateColumn { .. } => "DuplicateColumn",
             DataError::WrongType { .. } => "WrongType",
             DataError::BadRow { .. } | DataError::TooManyBadRows { .. } => "BadRows",
             DataError::Corrupt { .. } => "FileDamaged",
@@ -207,6 +217,10 @@ impl DataError {
                 "more than {maximum} rows can't be read (maximumBadRows), the last one: {}",
                 last.without_values()
             ),
+            // Of a file without a header they are its first row.
+            DataError::MissingColumn { file, column, present } => {
+                format!("{file} has no column `{column}` among its {}", present.len())
+            }
             other => other.to_string(),
         }
     }
@@ -231,6 +245,9 @@ pub(crate) fn cut(text: &str, length: usize) -> String {
 /// An object store's error while an input is read, sorted by what the caller does next.
 pub(crate) fn storage_error(error: &object_store::Error) -> DataError {
     use object_store::Error;
+    if let Error::Precondition { .. } = error {
+        return DataError::InputChanged;
+    }
     let path = match error {
         Error::NotFound { path, .. }
         | Error::PermissionDenied { path, .. }
@@ -262,6 +279,10 @@ mod tests {
         let many = DataError::TooManyBadRows { maximum: 3, last: Box::new(bad_row()) };
         assert!(many.to_string().contains("secret"));
         assert!(!many.without_values().contains("secret"));
+        let present = vec!["ada@example.org".into(), "Heat".into()];
+        let headless = DataError::MissingColumn { file: "a.csv".into(), column: "user".into(), present };
+        assert!(headless.to_string().contains("ada@example.org"));
+        assert_eq!(headless.without_values(), "a.csv has no column `user` among its 2");
     }
 
     #[test]

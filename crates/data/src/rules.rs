@@ -12,6 +12,9 @@ pub(crate) const NO_TIME: i64 = i64::MIN;
 /// Separates the tenant from the user in a person's sort key, so neither may hold it.
 pub(crate) const SEPARATOR: char = '\0';
 
+/// Bytes of the longest id: a longer one is text that slipped into the column, and would be kept in memory.
+const LONGEST_ID: usize = 4096;
+
 /// How rows are read.
 #[derive(Clone, Debug)]
 pub(crate) struct Rules {
@@ -118,6 +121,9 @@ impl Rules {
             return Err(Problem { column: String::new(), problem: "incomplete", value: None });
         };
         let id = |value: &'a Value<'a>, column: &str| match value.text() {
+            Some(text) if text.len() > LONGEST_ID => {
+                Err(problem(column, "an id longer than 4096 bytes", Some(text.into_owned())))
+            }
             Some(text) if !text.contains(SEPARATOR) => Ok(text),
             Some(text) => Err(problem(column, "an id with a null character", Some(text.into_owned()))),
             None => Err(problem(column, "empty", None)),
@@ -210,6 +216,15 @@ mod tests {
         #[case] value: Option<&str>,
     ) {
         assert_eq!(judge(cells), Err((column.to_owned(), problem, value.map(str::to_owned))));
+    }
+
+    #[test]
+    fn an_id_is_refused_where_it_is_too_long() {
+        let longest = "a".repeat(LONGEST_ID);
+        assert!(judge([&longest, "b", "view", "5", "7", ""]).is_ok());
+        let (column, problem, value) = judge(["a", &format!("{longest}a"), "view", "5", "7", ""]).unwrap_err();
+        assert_eq!((column.as_str(), problem), ("i", "an id longer than 4096 bytes"));
+        assert_eq!(value.unwrap().chars().count(), 41, "cut");
     }
 
     #[rstest]

@@ -1,12 +1,12 @@
 //! Comma- and tab-separated files, RecBole's atomic files among them.
 
-use std::io::Read;
+use std::io::{self, Read};
 
 use csv::{ByteRecord, ErrorKind, ReaderBuilder};
 use teasel_api::resolved::Format;
 
 use super::bytes::read_error;
-use super::{RowSink, Value, Wanted, locate};
+use super::{LONGEST_ROW, RowSink, Value, Wanted, locate, row_too_long};
 use crate::DataError;
 use crate::places::InputFile;
 
@@ -18,14 +18,14 @@ pub(super) fn read(
     sink: &mut dyn RowSink,
 ) -> Result<(), DataError> {
     let mut builder = ReaderBuilder::new();
-    builder.buffer_capacity(1 << 18);
+    builder.buffer_capacity(BUFFER);
     if format != Format::Csv {
         builder.delimiter(b'\t');
     }
     // Atomic files know no quotes: a title may begin with one.
     builder.quoting(format != Format::RecBole);
-    let mut reader = builder.from_reader(bytes);
-    let header = reader.byte_headers().map_err(|error| csv_error(file, error))?;
+    let mut reader = builder.from_reader(RowByRow { bytes, taken: 0 });
+    let header = reader.byte_headers().map_err(|error| csv_error(file, 0, error))?;
     let names: Vec<String> = header
         .iter()
         .enumerate()
@@ -44,6 +44,7 @@ pub(super) fn read(
     let mut number = 0;
     loop {
         number += 1;
+        reader.get_mut().taken = 0;
         match reader.read_byte_record(&mut record) {
             Ok(false) => return Ok(()),
             Ok(true) => {}
@@ -53,7 +54,7 @@ pub(super) fn read(
                     sink.bad_row(bad(file, number, None, problem, None))?;
                     continue;
                 }
-                _ => return Err(csv_error(file, error)),
+                _ => return Err(csv_error(file, number, error)),
             },
         }
         let mut values = Vec::with_capacity(wanted.len());
@@ -77,9 +78,37 @@ fn bad(file: &InputFile, row: u64, column: Option<String>, problem: String, valu
     DataError::BadRow { file: file.uri.clone(), row, column, problem, value }
 }
 
-fn csv_error(file: &InputFile, error: csv::Error) -> DataError {
+fn csv_error(file: &InputFile, row: u64, error: csv::Error) -> DataError {
     match error.into_kind() {
+        ErrorKind::Io(error) if error.get_ref().is_some_and(|error| error.is::<RowTooLong>()) => {
+            row_too_long(file, row)
+        }
         ErrorKind::Io(error) => read_error(file, error),
         other => DataError::corrupt(&file.uri, format!("{other:?}")),
+    }
+}
+
+/// Bytes that the reader takes at once.
+const BUFFER: usize = 1 << 18;
+
+/// A file's bytes, of which no row takes many more than [`LONGEST_ROW`]: the reader itself knows no limit.
+struct RowByRow<R> {
+    bytes: R,
+    /// Bytes since the row began, about.
+    taken: u64,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("a row is too long")]
+struct RowTooLong;
+
+impl<R: Read> Read for RowByRow<R> {
+    fn read(&mut self, target: &mut [u8]) -> io::Result<usize> {
+        if self.taken > LONGEST_ROW {
+            return Err(io::Error::other(RowTooLong));
+        }
+        let read = self.bytes.read(target)?;
+        self.taken += read as u64;
+        Ok(read)
     }
 }

@@ -5,12 +5,9 @@ use std::io::{BufRead, BufReader, Read};
 use serde_json::{Map, Value as Json};
 
 use super::bytes::read_error;
-use super::{RowSink, Value, Wanted, locate};
+use super::{LONGEST_ROW, RowSink, Value, Wanted, locate, row_too_long};
 use crate::DataError;
 use crate::places::InputFile;
-
-/// Bytes of the longest row: a file without line breaks isn't read into memory whole.
-const LONGEST_ROW: u64 = 16 << 20;
 
 pub(super) fn read(
     file: &InputFile,
@@ -32,8 +29,7 @@ pub(super) fn read(
             break;
         }
         if line.len() as u64 == LONGEST_ROW {
-            let message = format!("row {} is longer than {LONGEST_ROW} bytes", number + 1);
-            return Err(DataError::corrupt(&file.uri, message));
+            return Err(row_too_long(file, number + 1));
         }
         if line.iter().all(u8::is_ascii_whitespace) {
             continue;
@@ -61,7 +57,7 @@ pub(super) fn read(
         }
         let mut values = Vec::with_capacity(wanted.len());
         for (column, seen) in wanted.iter().zip(&mut seen) {
-            let found = object.get(&column.name);
+            let found = object.get(&column.name).filter(|_| column.required || !column.name.is_empty());
             *seen |= found.is_some();
             values.push(convert(found));
         }
