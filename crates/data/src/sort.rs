@@ -1,6 +1,7 @@
 //! The external sort: DataFusion's, which spills to the scratch folder when its memory is used up.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -157,7 +158,8 @@ impl PartitionStream for FileShare {
         let runtime = tokio::runtime::Handle::current();
         stream.spawn_blocking(move || {
             for (part, file) in &files {
-                if let Err(error) = scan.read(file, *part, format, &runtime, &sender) {
+                let read = catch_panic(&file.uri, || scan.read(file, *part, format, &runtime, &sender));
+                if let Err(error) = read {
                     let message = error.without_values();
                     // Where the sort has hung up, its own error is the one to tell.
                     if !sender.is_closed() {
@@ -169,5 +171,28 @@ impl PartitionStream for FileShare {
             Ok(())
         });
         stream.build()
+    }
+}
+
+/// A panic inside of `read` as an error that names the file: on its own it would end the process without an outcome.
+fn catch_panic(file: &str, read: impl FnOnce() -> Result<(), DataError>) -> Result<(), DataError> {
+    // The panic itself is on standard error. It may quote values.
+    catch_unwind(AssertUnwindSafe(read))
+        .unwrap_or_else(|_| Err(DataError::Engine(format!("reading {file} panicked; the log says where"))))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+mod tests {
+    use teasel_api::outcome::ExitCode;
+
+    use super::*;
+
+    #[test]
+    fn a_panic_while_a_file_is_read_is_an_error_that_names_the_file() {
+        catch_panic("a.csv", || Ok(())).unwrap();
+        let error = catch_panic("a.csv", || panic!("ada@example.org")).unwrap_err();
+        assert_eq!(error.exit_code(), ExitCode::Bug);
+        assert!(error.to_string().contains("a.csv") && !error.to_string().contains("ada"), "{error}");
     }
 }
