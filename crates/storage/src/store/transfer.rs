@@ -18,8 +18,8 @@ use crate::manifest::File;
 /// Largest object that is written in one request, and the usual size of a larger one's parts: the client gives a
 /// request half a minute, with its body.
 const PART: u64 = 8 << 20;
-/// Parts that are under way at once.
-const PARTS_AT_ONCE: usize = 4;
+/// Parts of an object that are under way at once: few, since they share the line, and several objects may do so.
+const PARTS_AT_ONCE: usize = 2;
 /// Most parts of an object. Stores take 10,000.
 const MOST_PARTS: u64 = 9_000;
 /// How long the end of an upload that failed may take.
