@@ -3,6 +3,7 @@
 use teasel_api::outcome::ExitCode;
 use teasel_api::resolved::Tenant;
 use teasel_api::task::{Ownership, PublishAction};
+use teasel_storage::Patience;
 use teasel_storage::output::OutputLog;
 
 use crate::arguments::{PublishArguments, RollbackArguments};
@@ -75,7 +76,7 @@ fn tenants<'a>(reference: &'a Reference, name: Option<&str>) -> Result<Vec<&'a T
 
 /// The run that was published before the one that counts.
 async fn published_before(reference: &Reference, tenant: &Tenant) -> Result<String, Failure> {
-    let log = OutputLog::open(&open(&tenant.output, "output", &reference.secrets)?).await?;
+    let log = OutputLog::open(&open(&tenant.output, "output", &reference.secrets, Patience::Moment)?).await?;
     let nothing = || {
         let message = format!("tenant {} has no run from before to go back to", tenant.name);
         Failure::new(ExitCode::InputMissing, message)

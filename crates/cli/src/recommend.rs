@@ -16,7 +16,7 @@ use parquet::arrow::arrow_reader::{ArrowPredicateFn, ParquetRecordBatchReaderBui
 use teasel_api::outcome::ExitCode;
 use teasel_api::resolved::Tenant;
 use teasel_storage::output::{Scores, Version, current};
-use teasel_storage::{ParquetObject, Store};
+use teasel_storage::{ParquetObject, Patience, Store};
 
 use crate::arguments::RecommendArguments;
 use crate::failure::Failure;
@@ -41,7 +41,7 @@ pub(crate) async fn run(arguments: &RecommendArguments) -> Result<(), Failure> {
             format!("there is no tenant {}; the job has {}", arguments.tenant, names.join(", ")),
         )
     })?;
-    let output = open(&tenant.output, "output", &reference.secrets)?;
+    let output = open(&tenant.output, "output", &reference.secrets, Patience::Moment)?;
     let (version, files) = lists(&output, &reference, tenant).await?;
     let mut rows = Vec::new();
     for file in files {

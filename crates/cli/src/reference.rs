@@ -6,7 +6,7 @@ use teasel_api::location::{Location, credential_prefix};
 use teasel_api::outcome::ExitCode;
 use teasel_api::resolved::{Job, Tenant};
 use teasel_storage::output::Version;
-use teasel_storage::{Credentials, RunRecord, StorageError, Store};
+use teasel_storage::{Credentials, Patience, RunRecord, StorageError, Store};
 
 use crate::arguments::RunReferenceArguments;
 use crate::failure::Failure;
@@ -30,7 +30,7 @@ pub(crate) struct Reference {
 impl Reference {
     /// Whole lists of the run for a tenant, the newest last.
     pub(crate) async fn scored_versions(&self, tenant: &Tenant) -> Result<Vec<Version>, Failure> {
-        let output = open(&tenant.output, "output", &self.secrets)?;
+        let output = open(&tenant.output, "output", &self.secrets, Patience::Moment)?;
         let run = &self.record.run;
         let mut whole = Vec::new();
         for score_hash in output.folders(&format!("runs/{run}")).await? {
@@ -49,15 +49,20 @@ impl From<StorageError> for Failure {
     }
 }
 
-/// Opens a place of the job with the credentials of its secret, else of its field's environment variables.
-pub(crate) fn open(location: &Location, field: &str, secrets: &Secrets) -> Result<Store, Failure> {
+/// Opens a place of the job, with this patience, and with the credentials of its secret, else of its field's environment variables.
+pub(crate) fn open(
+    location: &Location,
+    field: &str,
+    secrets: &Secrets,
+    patience: Patience,
+) -> Result<Store, Failure> {
     let given = secrets.of(location);
     let credentials = if given.is_empty() {
         Credentials::from_environment(&credential_prefix(field))
     } else {
         Credentials::from_pairs(given)
     };
-    Ok(Store::open(location, &credentials)?)
+    Ok(Store::open_with(location, &credentials, patience)?)
 }
 
 /// How a run is named on the command line.
@@ -97,14 +102,14 @@ pub(crate) async fn find(arguments: &RunReferenceArguments) -> Result<Reference,
                 path.to_string_lossy().into_owned()
             };
             let location = Location { uri, secret_ref: None };
-            let storage = open(&location, "storage", &secrets)?;
+            let storage = open(&location, "storage", &secrets, Patience::Moment)?;
             let record = RunRecord::load(&storage, run).await?;
             let record = record.ok_or_else(|| missing(format!("there is no run {run} in {}", storage.uri())))?;
             Ok(Reference { job: record.job.clone(), record, is_named: true, storage, secrets })
         }
         Named::Job(path, id) => {
             let job = job_file::load(Path::new(path))?;
-            let storage = open(&job.storage, "storage", &secrets)?;
+            let storage = open(&job.storage, "storage", &secrets, Patience::Moment)?;
             let record = match id {
                 Some(run) => RunRecord::load(&storage, run)
                     .await?

@@ -4,6 +4,7 @@ use comfy_table::Table;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use teasel_api::outcome::GATE_NOT_MET;
 use teasel_api::task::TaskKind;
+use teasel_storage::Patience;
 use teasel_storage::output::OutputLog;
 use teasel_storage::run_log::{RunLog, RunState};
 
@@ -16,7 +17,7 @@ pub(crate) async fn run(arguments: &RunsArguments) -> Result<(), Failure> {
     let reference = find(&arguments.reference).await?;
     let mut current = Vec::new();
     for tenant in &reference.job.scoring.tenants {
-        let log = OutputLog::open(&open(&tenant.output, "output", &reference.secrets)?).await?;
+        let log = OutputLog::open(&open(&tenant.output, "output", &reference.secrets, Patience::Moment)?).await?;
         if let Some((_, version)) = log.state().current() {
             let held = if log.state().is_held() { " (held)" } else { "" };
             current.push((version.run.clone(), format!("{}{held}", tenant.name)));

@@ -12,6 +12,7 @@ mod summary;
 
 use teasel_api::outcome::{ExitCode, GATE_NOT_MET};
 use teasel_api::task::Ownership;
+use teasel_storage::{Patience, Store};
 
 use crate::arguments::RunArguments;
 use crate::failure::Failure;
@@ -37,11 +38,21 @@ pub(crate) async fn run(arguments: &RunArguments) -> Result<(), Failure> {
     }
 }
 
+/// Finds out soon whether the store is there at all: what runs unattended later has the patience of minutes.
+async fn is_reached(storage: &Store) -> Result<(), Failure> {
+    match storage.head("run.json").await {
+        Err(error) if error.exit_code() == ExitCode::StorageUnavailable => Err(error.into()),
+        // Whatever else it says, it says something.
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
 async fn run_stages(arguments: &RunArguments, interrupt: Interrupt) -> Result<(), Failure> {
     let job = job_file::load(&arguments.job)?;
     let secrets = Secrets::read(&arguments.secrets.files)?;
     secrets.check(&job)?;
-    let storage = open(&job.storage, "storage", &secrets)?;
+    is_reached(&open(&job.storage, "storage", &secrets, Patience::Moment)?).await?;
+    let storage = open(&job.storage, "storage", &secrets, Patience::Outage)?;
     let _lock = local::lock(&job.name, &storage)?;
     let mut local = Local::new(&arguments.job.display().to_string(), interrupt)?;
 

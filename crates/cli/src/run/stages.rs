@@ -12,7 +12,7 @@ use teasel_api::task::{
 };
 use teasel_storage::output::OutputLog;
 use teasel_storage::run_log::RunLog;
-use teasel_storage::{RunRecord, Store};
+use teasel_storage::{Patience, RunRecord, Store};
 
 use super::attempts::{Next, cause, decide};
 use super::local::Local;
@@ -146,7 +146,7 @@ impl Stages<'_> {
     async fn published_before(&self) -> Result<Option<String>, Failure> {
         let mut standing = Vec::new();
         for tenant in &self.job.scoring.tenants {
-            let log = OutputLog::open(&open(&tenant.output, "output", self.secrets)?).await?;
+            let log = OutputLog::open(&open(&tenant.output, "output", self.secrets, Patience::Outage)?).await?;
             let before = log.state().standing_before(&self.run).filter(|(_, ownership)| {
                 ownership.owner == self.ownership.owner && ownership.sequence <= self.ownership.sequence
             });
@@ -218,7 +218,7 @@ impl Stages<'_> {
             self.worked = true;
             let mut keep = BTreeSet::from([self.run.clone()]);
             for tenant in &self.job.scoring.tenants {
-                let log = OutputLog::open(&open(&tenant.output, "output", self.secrets)?).await?;
+                let log = OutputLog::open(&open(&tenant.output, "output", self.secrets, Patience::Outage)?).await?;
                 keep.extend(log.state().current().map(|(_, version)| version.run.clone()));
             }
             let task = CollectTask {
