@@ -35,10 +35,11 @@ test-cluster: tools cluster-tools ## Runs the tests that need Go or Kubernetes a
 	cargo build --workspace --bins $$tests; \
 	cargo test --workspace $$tests -- --test-threads 3
 
-test-deep: tools cluster-tools ## Tries whole what `make test` tries a part of: kills the operator at each of its writes (a quarter of an hour).
+test-deep: tools cluster-tools ## Tries whole what `make test` tries a part of: every fault, every crash point, 1,000 mutants (for hours).
 	@scripts/kube > /dev/null
 	@scripts/helm > /dev/null
-	@$(ENVIRONMENT); TEASEL_TEST_DEEP=1 cargo test --workspace --test cluster -- --nocapture crashes
+	@$(ENVIRONMENT); TEASEL_TEST_DEEP=1 \
+	cargo test --workspace --test cluster -- --nocapture crashes faults mutants
 
 cluster: tools cluster-tools ## Runs a Kubernetes cluster until Ctrl-C: with two nodes for root, with two fake ones for others.
 	@if [ "$$(id -u)" = 0 ]; then tests/cluster/cluster --nodes 2; else tests/cluster/cluster --fake-nodes 2; fi

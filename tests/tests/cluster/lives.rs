@@ -62,7 +62,7 @@ impl Life {
                 succeed(living, &ticks.job(4));
                 // The next job takes the first one's place.
                 let now = jiff::Timestamp::now();
-                let asked = format!("teasel.dev/retrain={now}");
+                let asked = format!("teasel.dev/retrain-at={now}");
                 let namespace = living.namespace;
                 namespace.kubectl(&["annotate", "srecjob", "nightly", &asked]).unwrap();
                 succeed(living, &format!("nightly-{}", now.as_second() / 60));
