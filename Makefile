@@ -39,7 +39,7 @@ test-deep: tools cluster-tools ## Tries whole what `make test` tries a part of: 
 	@scripts/kube > /dev/null
 	@scripts/helm > /dev/null
 	@$(ENVIRONMENT); TEASEL_TEST_DEEP=1 \
-	cargo test --workspace --test cluster -- --nocapture crashes faults mutants
+	cargo test --workspace --test cluster --test mutants -- --nocapture crashes faults mutants whatever
 
 cluster: tools cluster-tools ## Runs a Kubernetes cluster until Ctrl-C: with two nodes for root, with two fake ones for others.
 	@if [ "$$(id -u)" = 0 ]; then tests/cluster/cluster --nodes 2; else tests/cluster/cluster --fake-nodes 2; fi

@@ -1,7 +1,8 @@
 //! What befalls workers, nodes and storage while a job trains: it ends with the model, bit for bit, and the lists that it
 //! ends with undisturbed, and each fault is counted for what it is.
 
-use std::time::Duration;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
 use rand::seq::IndexedRandom;
 use serde_json::{Value, json};
@@ -59,8 +60,17 @@ const FEW: usize = 2;
 /// the attempt is given up 40 seconds after that.
 const DONE: Duration = Duration::from_secs(300);
 
+/// How long it took from a fault until the attempt was known to have ended, and until the next one trained.
+#[derive(Clone, Copy, Debug, Default)]
+struct Recovery {
+    begun: Option<Instant>,
+    ended: Option<Duration>,
+    trains: Option<Duration>,
+}
+
 struct Bench<'a> {
     cluster: &'a Cluster,
+    recovery: Mutex<Recovery>,
     place: Place<'a>,
     weights: Vec<u8>,
     lists: Lists,
@@ -70,7 +80,8 @@ impl<'a> Bench<'a> {
     /// Lets a job go undisturbed.
     async fn set(cluster: &'a Cluster) -> Self {
         let place = Place::make(cluster).await;
-        let mut bench = Bench { cluster, place, weights: Vec::new(), lists: Lists::default() };
+        let mut bench =
+            Bench { cluster, recovery: Mutex::default(), place, weights: Vec::new(), lists: Lists::default() };
         bench.begin(None);
         let done = bench.complete();
         assert!(done["restarts"].is_null() && done["disruptions"].is_null(), "{done}");
@@ -103,12 +114,32 @@ impl<'a> Bench<'a> {
     }
 
     fn complete(&self) -> Value {
-        let done = wait_for("the job to be done", DONE, || {
+        self.wait("the job to be done", |status| status["phase"] == "Succeeded")
+    }
+
+    /// Waits until the status is so, and takes down when training goes on.
+    fn wait(&self, what: &str, ready: impl Fn(&Value) -> bool) -> Value {
+        let found = wait_for(what, DONE, || {
             let status = self.place.status()?;
-            anyhow::ensure!(status["phase"] == "Succeeded", "{status:#}");
+            self.note(&status);
+            anyhow::ensure!(ready(&status), "{status:#}");
             Ok(Some(status))
         });
-        done.unwrap()
+        found.unwrap()
+    }
+
+    fn note(&self, status: &Value) {
+        let mut recovery = self.recovery.lock().unwrap();
+        let Some(begun) = recovery.begun else { return };
+        let trained = attempts(status, "train");
+        let next = trained.last().filter(|last| last["number"].as_u64() > Some(1));
+        if next.is_some() {
+            recovery.ended.get_or_insert_with(|| begun.elapsed());
+        }
+        let goes = next.is_some_and(|next| next["outcome"].is_null() && next["firstStep"].as_u64() > Some(0));
+        if goes && status["workers"]["ready"] == 2 && status["progress"]["step"].as_u64() > Some(0) {
+            recovery.trains.get_or_insert_with(|| begun.elapsed());
+        }
     }
 
     async fn made(&self, status: &Value) -> (Vec<u8>, Lists) {
@@ -163,6 +194,7 @@ impl<'a> Bench<'a> {
         self.begin(one_node.as_deref());
         self.place.wait("some checkpoints", |status| status["checkpoint"]["step"].as_u64() > Some(0));
         let name = |pod: &Value| pod["metadata"]["name"].as_str().unwrap().to_owned();
+        *self.recovery.lock().unwrap() = Recovery { begun: Some(Instant::now()), ..Recovery::default() };
         match fault {
             Fault::AgentKilled(worker) => self.signal(worker, "KILL", false),
             Fault::RankKilled(worker) => self.signal(worker, "KILL", true),
@@ -192,7 +224,7 @@ impl<'a> Bench<'a> {
             Fault::LinkDown => {
                 let node = self.node_of(&self.pod(1));
                 node.cut().unwrap();
-                self.place.wait("another attempt to train", |status| {
+                self.wait("another attempt to train", |status| {
                     let last = attempts(status, "train").pop().cloned().unwrap_or_default();
                     last["number"].as_u64() > Some(1) && status["workers"]["ready"] == 2
                 });
@@ -251,7 +283,7 @@ impl<'a> Bench<'a> {
         let list: Vec<Value> = (0..pods - others).map(pod).collect();
         let list = json!({"apiVersion": "v1", "kind": "List", "items": list});
         self.place.namespace.apply(&list.to_string()).unwrap();
-        self.place.wait("a preemption", |status| status["disruptions"]["preemption"] == 1);
+        self.wait("a preemption", |status| status["disruptions"]["preemption"] == 1);
         self.kubectl(&["delete", "pods", "--selector=first=yes", "--wait=false"]);
         let done = self.complete();
         self.cluster.kubectl(&["delete", "priorityclass", "first"]).unwrap();
@@ -344,8 +376,14 @@ async fn whatever_befalls_workers_and_nodes_the_model_and_the_lists_are_the_same
     };
     for fault in faults {
         println!("{fault:?}");
-        let started = std::time::Instant::now();
         bench.survives(fault).await;
-        println!("{fault:?}: {:.0} s", started.elapsed().as_secs_f64());
+        let Recovery { ended, trains, .. } = *bench.recovery.lock().unwrap();
+        let seconds =
+            |time: Option<Duration>| time.map_or("-".into(), |time| format!("{:.0} s", time.as_secs_f64()));
+        println!(
+            "{fault:?}: the attempt ended after {}, the next one trained after {}",
+            seconds(ended),
+            seconds(trains)
+        );
     }
 }
