@@ -14,26 +14,25 @@ pub(crate) const LEASE_SECONDS: u64 = 15;
 /// How long before its end it is renewed, in seconds.
 pub(crate) const LEASE_GRACE: u64 = 5;
 
-const PAUSE: Duration = Duration::from_secs(3);
-const ANSWER: Duration = Duration::from_secs(3);
+const PAUSE: Duration = Duration::from_secs(2);
+const ANSWER: Duration = Duration::from_secs(LEASE_GRACE);
 
-/// Returns as soon as the lease isn't ours, or isn't known to be for as long as it lasts.
+/// Returns as soon as the lease isn't ours, or has run out as far as is known.
 pub(crate) async fn lost(client: Client, namespace: &str, identity: &str) {
     let leases = Api::<Lease>::namespaced(client, namespace);
-    let mut known = Instant::now();
+    let mut until = Instant::now() + Duration::from_secs(LEASE_SECONDS);
     loop {
         tokio::time::sleep(PAUSE).await;
-        let asked = Instant::now();
         let holds = match tokio::time::timeout(ANSWER, leases.get(LEASE)).await {
             Ok(Ok(lease)) => Some(standing(&lease, identity, Timestamp::now())),
             Ok(Err(_)) | Err(_) => None,
         };
         match holds {
-            Some(Standing::Ours) => known = asked,
+            Some(Standing::Ours(left)) => until = Instant::now() + left,
             Some(Standing::Theirs) => return,
             Some(Standing::Expired) | None => {}
         }
-        if known.elapsed() + PAUSE >= Duration::from_secs(LEASE_SECONDS) {
+        if until <= Instant::now() {
             return;
         }
     }
@@ -42,7 +41,8 @@ pub(crate) async fn lost(client: Client, namespace: &str, identity: &str) {
 /// How a lease stands to a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Standing {
-    Ours,
+    /// For so long.
+    Ours(Duration),
     Theirs,
     Expired,
 }
@@ -55,8 +55,9 @@ fn standing(lease: &Lease, identity: &str, now: Timestamp) -> Standing {
     }
     let renewed = spec.and_then(|spec| Some(spec.renew_time.as_ref()?.0));
     let lasts = SignedDuration::from_secs(i64::try_from(LEASE_SECONDS).unwrap_or(i64::MAX));
-    match renewed {
-        Some(renewed) if holder.is_some() && renewed + lasts > now => Standing::Ours,
+    let left = renewed.filter(|_| holder.is_some()).map(|renewed| (renewed + lasts).duration_since(now));
+    match left.map(Duration::try_from) {
+        Some(Ok(left)) if !left.is_zero() => Standing::Ours(left),
         _ => Standing::Expired,
     }
 }
@@ -70,7 +71,7 @@ mod tests {
     use super::*;
 
     #[rstest]
-    #[case::just_renewed(json!({"holderIdentity": "me", "renewTime": "2030-01-01T00:00:00.000000Z"}), Standing::Ours)]
+    #[case::just_renewed(json!({"holderIdentity": "me", "renewTime": "2030-01-01T00:00:00.000000Z"}), Standing::Ours(Duration::from_secs(14)))]
     #[case::run_out(json!({"holderIdentity": "me", "renewTime": "2029-12-31T23:59:46.000000Z"}), Standing::Expired)]
     #[case::another(json!({"holderIdentity": "you", "renewTime": "2030-01-01T00:00:00.000000Z"}), Standing::Theirs)]
     #[case::nobody(json!({}), Standing::Expired)]

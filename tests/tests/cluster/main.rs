@@ -6,6 +6,7 @@ mod apart;
 mod crashes;
 mod faults;
 mod gangs;
+mod images;
 mod jobs;
 mod life;
 mod lives;

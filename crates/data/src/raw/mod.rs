@@ -7,8 +7,6 @@ mod json;
 mod parquet;
 mod value;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 use teasel_api::resolved::Format;
 
 use crate::DataError;
@@ -61,19 +59,12 @@ pub(crate) fn read(
 ) -> Result<(), DataError> {
     let (format, compression) = format::of_file(&file.uri, format)?;
     match format {
-        Format::Parquet => undamaged(file, || parquet::read(file, wanted, runtime, sink)),
+        Format::Parquet => parquet::read(file, wanted, runtime, sink),
         Format::JsonLines => json::read(file, bytes::open(file, compression, runtime), wanted, sink),
         Format::Csv | Format::Tsv | Format::RecBole => {
             delimited::read(file, bytes::open(file, compression, runtime), format, wanted, sink)
         }
     }
-}
-
-/// The decoder of Parquet files panics at some that are altered or cut.
-fn undamaged(file: &InputFile, read: impl FnOnce() -> Result<(), DataError>) -> Result<(), DataError> {
-    // The panic itself is on standard error. It may quote values.
-    catch_unwind(AssertUnwindSafe(read))
-        .unwrap_or_else(|_| Err(DataError::corrupt(&file.uri, "its decoder panicked; the log says where")))
 }
 
 /// Bytes of the longest row of text: a file without line breaks, or with a quote that is never closed, isn't read into

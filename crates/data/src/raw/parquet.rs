@@ -1,5 +1,7 @@
 //! Parquet files.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::buffer::NullBuffer;
 use arrow::compute::cast;
@@ -24,7 +26,8 @@ pub(super) fn read(
 ) -> Result<(), DataError> {
     let failed = |error: ParquetError| parquet_error(&file.uri, error);
     let source = ParquetObject::new(file.store.clone(), file.path.clone(), file.size);
-    let builder = runtime.block_on(ParquetRecordBatchStreamBuilder::new(source)).map_err(failed)?;
+    let builder = undamaged(file, || runtime.block_on(ParquetRecordBatchStreamBuilder::new(source)))?;
+    let builder = builder.map_err(failed)?;
     let schema = builder.schema().clone();
     let names: Vec<String> = schema.fields().iter().map(|field| field.name().clone()).collect();
     let positions = locate(file, wanted, &names)?;
@@ -44,10 +47,17 @@ pub(super) fn read(
     let mask = ProjectionMask::roots(builder.parquet_schema(), positions.iter().flatten().copied());
     let mut stream = builder.with_projection(mask).with_batch_size(BATCH_ROWS).build().map_err(failed)?;
     let mut number = 0;
-    while let Some(batch) = runtime.block_on(stream.next()) {
+    while let Some(batch) = undamaged(file, || runtime.block_on(stream.next()))? {
         rows_of(file, &batch.map_err(failed)?, wanted, &mut number, sink)?;
     }
     Ok(())
+}
+
+/// Decoders panic at some files that are altered or cut.
+fn undamaged<T>(file: &InputFile, decode: impl FnOnce() -> T) -> Result<T, DataError> {
+    // The panic itself is on standard error. It may quote values.
+    catch_unwind(AssertUnwindSafe(decode))
+        .map_err(|_| DataError::corrupt(&file.uri, "its decoder panicked; the log says where"))
 }
 
 fn rows_of(

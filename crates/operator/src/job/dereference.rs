@@ -57,10 +57,12 @@ pub async fn dereference(context: &Context, now: Timestamp, job: RecommenderJob)
     for pod in &pods.items {
         let owner = controller_of(pod).map(|owner| owner.uid.clone());
         let mut read = read_pod(pod);
-        if read.is_slow_to_start(now) {
+        let of_job = by_job.entry(owner.unwrap_or_default()).or_default();
+        // One of a Job stands for all: asking is expensive.
+        if read.is_slow_to_start(now) && !of_job.iter().any(|other: &Pod| other.is_slow_to_start(now)) {
             read.trouble = trouble(client, now, pod).await?;
         }
-        by_job.entry(owner.unwrap_or_default()).or_default().push(read);
+        of_job.push(read);
     }
     let mut children = Vec::new();
     for child in jobs.items.iter().filter(|child| is_owned_by(*child, &uid)) {

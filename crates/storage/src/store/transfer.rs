@@ -103,7 +103,11 @@ impl Store {
             .try_collect()
             .await;
         let done = match sent {
-            Ok(()) => upload.complete().await.map(|_| ()).map_err(failed),
+            Ok(()) => match upload.complete().await {
+                // The answer to an earlier try may have been lost: then the upload is over, and its object is there.
+                Err(object_store::Error::NotFound { .. }) if self.head(path).await?.is_some() => Ok(()),
+                completed => completed.map(|_| ()).map_err(failed),
+            },
             Err(error) => Err(error),
         };
         if done.is_err() {

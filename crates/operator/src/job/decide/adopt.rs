@@ -11,6 +11,9 @@ use crate::job::restarts;
 use crate::job::verdict::{Disruption, End, Verdict, judge};
 use crate::task_key::TaskKey;
 
+/// Reason of an attempt whose Job somebody has deleted.
+const JOB_DELETED: &str = "JobDeleted";
+
 impl Plan<'_> {
     /// Records the Jobs of attempts and the ends of those that have ended.
     pub(super) fn adopt(&mut self) {
@@ -18,6 +21,7 @@ impl Plan<'_> {
         for index in 0..self.attempts().len() {
             let attempt = &self.attempts()[index];
             if attempt.outcome.is_some() {
+                self.see_to_leftovers(index);
                 continue;
             }
             match (attempt.job_uid.is_some(), self.child_of(attempt)) {
@@ -25,15 +29,26 @@ impl Plan<'_> {
                 (false, None) => {}
                 (true, None) => {
                     let message = "its Job was deleted from outside";
-                    self.conclude(index, &End::disrupted(Disruption::Other, "JobDeleted", message), None);
-                    // Its Service and its task file are left.
-                    self.delete_recorded(index);
+                    self.conclude(index, &End::disrupted(Disruption::Other, JOB_DELETED, message), None);
+                    self.see_to_leftovers(index);
                 }
                 (_, Some(child)) => {
                     self.decision.status.attempts[index].job_uid = Some(child.uid.clone());
                     self.look_at(index, child);
                 }
             }
+        }
+    }
+
+    /// Deletes the Service and the task file of an attempt whose Job was deleted, until its successor's Job is seen.
+    fn see_to_leftovers(&mut self, index: usize) {
+        let attempt = &self.attempts()[index];
+        let key = TaskKey::of(attempt);
+        let succeeded = self.newest(&key).is_some_and(|newest| {
+            newest.number > attempt.number && (newest.job_uid.is_some() || newest.outcome.is_some())
+        });
+        if attempt.reason.as_deref() == Some(JOB_DELETED) && !succeeded {
+            self.delete_recorded(index);
         }
     }
 

@@ -234,7 +234,10 @@ impl<'a> Plan<'a> {
         let attempt = &self.decision.status.attempts[index];
         let name = self.attempt_name(&TaskKey::of(attempt), attempt.number);
         let uid = attempt.job_uid.clone().unwrap_or_default();
-        self.act(Action::DeleteAttempt { name, uid });
+        let action = Action::DeleteAttempt { name, uid };
+        if !self.decision.actions.contains(&action) {
+            self.act(action);
+        }
     }
 
     fn attempt_name(&self, key: &TaskKey, number: u32) -> String {

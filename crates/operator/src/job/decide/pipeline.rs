@@ -3,7 +3,7 @@
 use teasel_api::Violation;
 use teasel_api::outcome::GATE_NOT_MET;
 use teasel_api::resolved::{Job, PublishMode, Tenant};
-use teasel_api::spec::{AttemptOutcome, AttemptStatus, FrozenStage, Stage, TenantPhase, TenantStatus};
+use teasel_api::spec::{AttemptOutcome, FrozenStage, Stage, TenantPhase, TenantStatus};
 use teasel_api::task::TaskKind;
 
 use super::conditions::kind;
@@ -12,7 +12,7 @@ use super::{Action, Plan};
 use crate::job::observed::ChildState;
 use crate::job::restarts::Next;
 use crate::job::stages::{FrozenPart, stage_of};
-use crate::job::verdict::obstacle;
+use crate::job::verdict::{SECRET_MISSING, obstacle};
 use crate::names::short_hash;
 use crate::task_key::TaskKey;
 
@@ -97,7 +97,10 @@ impl Plan<'_> {
         let complete = self.holds(kind::COMPLETE);
         for tenant in job.scoring.tenants.clone() {
             let Some(status) = self.tenant(&tenant.name) else { continue };
-            let is_frozen = complete || status.phase == TenantPhase::Scoring || status.phase.is_scored();
+            let is_frozen = complete
+                || status.phase.is_scored()
+                || status.phase == TenantPhase::Scoring
+                    && !self.lacks_something(&TaskKey::of_tenant(TaskKind::Score, &tenant.name));
             let Some(hash) = status.hash.as_ref().filter(|_| is_frozen) else { continue };
             if FrozenPart::of_tenant(&tenant, job).hash() == *hash {
                 continue;
@@ -276,19 +279,16 @@ impl Plan<'_> {
             }
             Some(Next::Running) => {
                 self.ensure_started(key, make);
-                if let Some(stage) = stage_of(key.kind) {
-                    // What names a secret that isn't there may have to name another.
-                    match self.hindrance(key) {
-                        Some((reason, _)) if reason == "SecretMissing" => self.thaw(stage),
-                        _ => self.freeze(stage, job),
+                if key.kind == TaskKind::Prepare {
+                    match self.lacks_something(key) {
+                        true => self.thaw(Stage::Data),
+                        false => self.freeze(Stage::Data, job),
                     }
                 }
             }
             Some(Next::AgainAt(at)) => {
-                let permanent = |attempt: &AttemptStatus| attempt.outcome == Some(AttemptOutcome::PermanentFailure);
-                if let Some(stage) = stage_of(key.kind).filter(|_| self.newest(key).is_some_and(permanent)) {
-                    // It would end the same way, unless what it lacks comes, or its fields are corrected.
-                    self.thaw(stage);
+                if key.kind == TaskKind::Prepare && self.lacks_something(key) {
+                    self.thaw(Stage::Data);
                 }
                 self.wake(at);
             }
@@ -315,13 +315,13 @@ impl Plan<'_> {
         let child = self.child_of(attempt);
         let runs = child.is_some_and(|child| child.state == ChildState::Running && child.ready() > 0);
         let ended = attempt.outcome.is_some();
+        if condition.is_empty() {
+            return;
+        }
         match self.hindrance(key) {
             Some((reason, message)) if ended => self.set(kind::RESTARTING, true, &reason, message),
             None if runs => self.clear(kind::RESTARTING, "Running", "an attempt runs"),
             _ => {}
-        }
-        if condition.is_empty() {
-            return;
         }
         let (reason, message) = self.hindrance(key).unwrap_or_else(|| match self.newest(key) {
             Some(attempt) if self.child_of(attempt).is_some() => {
@@ -333,6 +333,16 @@ impl Plan<'_> {
             }
         });
         self.set(condition, false, &reason, message);
+    }
+
+    /// Whether a task waits for what no field of the job makes: a file, a right, a secret. It may name another one
+    /// meanwhile.
+    pub(super) fn lacks_something(&self, key: &TaskKey) -> bool {
+        let Some(attempt) = self.newest(key) else { return false };
+        match attempt.outcome {
+            Some(outcome) => outcome == AttemptOutcome::PermanentFailure,
+            None => self.child_of(attempt).and_then(obstacle).is_some_and(|found| found.reason == SECRET_MISSING),
+        }
     }
 
     /// What keeps a task from being worked on, where something does: reason and message.

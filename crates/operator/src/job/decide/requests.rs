@@ -2,7 +2,7 @@
 
 use teasel_api::request::{PUBLISH_REQUEST_ANNOTATION, PublishRequest, RETRY_ANNOTATION, RequestAction};
 use teasel_api::resolved::Job;
-use teasel_api::spec::{AttemptOutcome, AttemptStatus, PublishRequestStatus, TenantPhase};
+use teasel_api::spec::{AttemptOutcome, AttemptStatus, PublishRequestStatus, Stage, TenantPhase};
 use teasel_api::task::{PublishAction, TaskKind};
 
 use super::Plan;
@@ -33,7 +33,7 @@ impl Plan<'_> {
         let failed = self.tenants_in(TenantPhase::Failed) as u32;
         for index in 0..self.attempts().len() {
             let attempt = &self.attempts()[index];
-            let hangs = self.is_kept_from_starting(attempt);
+            let hangs = self.is_kept_from_starting(attempt) || self.is_unfrozen(attempt);
             let waits = self.waits_to_retry(attempt, job);
             // The fields last: they are hashed.
             if !(hangs || waits || self.has_failed_for_good(attempt, job))
@@ -41,6 +41,14 @@ impl Plan<'_> {
             {
                 continue;
             }
+            if let (TaskKind::Score, Some(tenant)) = (attempt.task, attempt.tenant.clone())
+                && let Some(status) = self.tenant_mut(&tenant)
+                && status.phase == TenantPhase::Scoring
+            {
+                // It begins anew, with the fields as they are now.
+                status.phase = TenantPhase::Pending;
+            }
+            let attempt = &self.attempts()[index];
             if hangs {
                 let child = self.child_of(attempt);
                 self.conclude(index, &End::replaced(), child);
@@ -50,11 +58,13 @@ impl Plan<'_> {
             }
         }
         let failed_by = self.condition(kind::FAILED).filter(|failed| failed.status == "True");
+        let is_newer = failed_by.is_some_and(|failed| failed.observed_generation != Some(self.generation));
         match failed_by.map(|failed| failed.reason.as_str()) {
             Some(DEADLINE_EXCEEDED) => mended |= self.deadline_moved(),
             Some("InvalidSpec") => mended = true,
             Some(TENANTS_FAILED) => mended |= failed <= job.scoring.rollout.max_failed_tenants,
-            Some(_) => mended |= !fails,
+            // Another release, or another configuration of the operator, may judge otherwise: that mends nothing.
+            Some(_) => mended |= !fails && is_newer,
             None => mended &= !self.holds(kind::COMPLETE),
         }
         if mended && self.holds(kind::FAILED) {
@@ -85,6 +95,11 @@ impl Plan<'_> {
         child.is_some_and(|child| {
             child.state == ChildState::Running && !child.suspended && obstacle(child).is_some()
         })
+    }
+
+    /// Whether an attempt runs whose fields may be edited: it has just got what it lacked.
+    fn is_unfrozen(&self, attempt: &AttemptStatus) -> bool {
+        attempt.task == TaskKind::Prepare && attempt.outcome.is_none() && !self.is_frozen(Stage::Data)
     }
 
     fn is_newest(&self, attempt: &AttemptStatus) -> bool {

@@ -155,8 +155,14 @@ impl Plan<'_> {
         });
         let (reason, message) = match hindered.into_iter().next() {
             Some((tenant, (reason, why))) => (reason, format!("{message}; {tenant}: {why}")),
-            None => ("Scoring".to_owned(), message),
+            None => {
+                self.clear(kind::RESTARTING, "Running", "attempts run");
+                ("Scoring".to_owned(), message)
+            }
         };
+        if reason != "Scoring" {
+            self.set(kind::RESTARTING, true, &reason, &message);
+        }
         self.set(kind::SCORED, false, &reason, message);
         Standing::Working
     }

@@ -12,7 +12,7 @@ use teasel_api::outcome::{Outcome, SHARD_SCORED};
 use teasel_api::spec::AttemptOutcome;
 use teasel_api::task::TaskKind;
 
-pub use self::obstacle::{Obstacle, obstacle};
+pub use self::obstacle::{Obstacle, SECRET_MISSING, obstacle};
 
 use self::cause::{failed, is_open};
 use self::obstacle::UNSCHEDULABLE;

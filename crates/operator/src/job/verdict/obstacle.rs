@@ -2,6 +2,8 @@
 
 use jiff::Timestamp;
 
+use teasel_api::task::TaskKind;
+
 use super::cause::template_of;
 use crate::job::observed::{Child, Container, Pod};
 use crate::names::GPU_RESOURCE;
@@ -12,6 +14,8 @@ const CONFIGURATION_REASONS: [&str; 2] = ["CreateContainerConfigError", "CreateC
 const IMAGE_REASONS: [&str; 5] =
     ["ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError"];
 
+/// Reason of pods that need a secret which isn't there.
+pub const SECRET_MISSING: &str = "SecretMissing";
 /// Reason of pods that no node has room for.
 pub(super) const UNSCHEDULABLE: &str = "Unschedulable";
 
@@ -31,7 +35,10 @@ pub fn obstacle(child: &Child) -> Option<Obstacle> {
     if let Some((pod, message)) = waiting(child, &CONFIGURATION_REASONS) {
         let message = format!("pod {}: {message}", pod.name);
         let (reason, advice) = if lacks_secret(&message) {
-            ("SecretMissing", "create it, or name another secret in the place's secretRef")
+            let named = "create it, or name another in the place's secretRef";
+            // Between these two the data lie where they were prepared.
+            let movable = [TaskKind::Prepare, TaskKind::Score].contains(&child.key.kind);
+            (SECRET_MISSING, if movable { named } else { "create it" })
         } else {
             ("PodsNotStarted", "correct the template, or what it names")
         };

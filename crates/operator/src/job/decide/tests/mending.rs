@@ -207,22 +207,42 @@ fn tenants_that_failed_are_allowed_by_a_rollout_that_was_changed() {
 }
 
 #[test]
-fn a_tenants_place_that_was_corrected_while_it_was_tried_again_is_taken_up_after_it_was_given_up() {
-    let mut world = World::at_scoring(&["a"], |_| {});
+fn a_tenants_place_can_be_corrected_while_what_it_lacks_is_waited_for() {
     let key = TaskKey::of_tenant(TaskKind::Score, "a");
-    world.end(&key, ExitCode::PermissionDenied, |_| {});
-    world.step(usize::MAX);
-    world.edit(|job| job["spec"]["scoring"]["tenants"][0]["output"]["uri"] = json!("s3://a/right"));
-    // What is tried again is what was frozen, until it is given up.
-    for _ in 0..40 {
-        if world.running().contains(&key) {
-            world.end(&key, ExitCode::PermissionDenied, |_| {});
-        }
-        world.now += SignedDuration::from_mins(5);
+    let refused = |world: &mut World| world.end(&key, ExitCode::PermissionDenied, |_| {});
+    let hangs = |world: &mut World| {
+        let child = world.children.iter_mut().find(|child| child.key == key).unwrap();
+        let (reason, message) = ("CreateContainerConfigError".into(), "secret \"a\" not found".into());
+        child.pods[0].container = Container::Waiting { reason, message };
+    };
+    for lack in [&refused as &dyn Fn(&mut World), &hangs] {
+        let mut world = World::at_scoring(&["a"], |_| {});
+        lack(&mut world);
         world.step(usize::MAX);
+        world.edit(|job| job["spec"]["scoring"]["tenants"][0]["output"]["uri"] = json!("s3://a/right"));
+        world.step(usize::MAX);
+        world.step(usize::MAX);
+        let (_, number, Task::Score(task)) = world.started.last().unwrap() else { panic!("no score") };
+        assert_eq!((*number, task.tenant.output.uri.as_str()), (2, "s3://a/right"));
+        assert_eq!(world.reason_of("Validated"), "True/Valid");
+        assert_eq!(world.running(), [key.clone()]);
     }
-    let Task::Score(task) = &world.started.last().unwrap().2 else { panic!("no score") };
-    assert_eq!(task.tenant.output.uri, "s3://a/right");
+}
+
+#[test]
+fn what_is_left_of_a_job_that_somebody_deleted_goes_though_the_operator_died() {
+    let mut world = World::new(&["a"], |_| {});
+    world.settle();
+    world.children.clear();
+    let deletes = |world: &World| {
+        let mut actions = world.decide().actions.into_iter();
+        actions.any(|action| matches!(action, Action::DeleteAttempt { uid, .. } if uid == "uid-1"))
+    };
+    assert!(deletes(&world));
+    world.step(0);
+    assert!(deletes(&world), "nobody has done it");
+    world.settle();
+    assert!(!deletes(&world), "the next attempt's Job is there");
 }
 
 #[test]
