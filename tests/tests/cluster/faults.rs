@@ -54,10 +54,12 @@ const FAULTS: [Fault; 14] = [
     Fault::ApiServerCutOff,
     Fault::LinkDown,
 ];
+/// All of a core, for a worker that isn't slow on purpose.
+const CORE: &str = "1";
 /// How many are tried unless all are.
 const FEW: usize = 2;
 /// Until a job that was disturbed is done: a node's death shows after 13 seconds here, pods stay there for 30 more, and
-/// the attempt is given up 40 seconds after that.
+/// the attempt is given up 10 seconds after their grace time.
 const DONE: Duration = Duration::from_secs(300);
 
 /// How long it took from a fault until the attempt was known to have ended, and until the next one trained.
@@ -82,7 +84,7 @@ impl<'a> Bench<'a> {
         let place = Place::make(cluster).await;
         let mut bench =
             Bench { cluster, recovery: Mutex::default(), place, weights: Vec::new(), lists: Lists::default() };
-        bench.begin(None);
+        bench.begin(None, CORE);
         let done = bench.complete();
         assert!(done["restarts"].is_null() && done["disruptions"].is_null(), "{done}");
         (bench.weights, bench.lists) = bench.made(&done).await;
@@ -90,13 +92,14 @@ impl<'a> Bench<'a> {
         bench
     }
 
-    /// Starts a job, if possible with all its workers on one node, otherwise with its workers on two.
-    fn begin(&self, node: Option<&str>) {
+    /// Starts a job with so much of a core for each worker; if possible with all its workers on one node, otherwise with
+    /// its workers on two. In any case each has one thread, since the model's last bits depend on that.
+    fn begin(&self, node: Option<&str>, cpu: &str) {
         self.place.apply(|spec| {
             spec["training"]["epochs"] = json!(1500);
             spec["training"]["earlyStopping"] = json!({"patience": 1500});
             spec["training"]["checkpoint"] = json!({"interval": "1s"});
-            let template = match node {
+            let mut template = match node {
                 Some(node) => {
                     let term = json!({"key": "kubernetes.io/hostname", "operator": "In", "values": [node]});
                     let preferred = json!({"weight": 100, "preference": {"matchExpressions": [term]}});
@@ -109,6 +112,10 @@ impl<'a> Bench<'a> {
                     "labelSelector": {"matchLabels": {"teasel.dev/task": "train"}},
                 }]}),
             };
+            let resources = json!({"requests": {"cpu": "50m"}, "limits": {"cpu": cpu, "memory": "512Mi"}});
+            // A pod on a node that is away is given up after its grace time.
+            template["terminationGracePeriodSeconds"] = json!(20);
+            template["containers"] = json!([{"name": "worker", "resources": resources}]);
             spec["training"]["template"] = json!({"spec": template});
         });
     }
@@ -189,9 +196,13 @@ impl<'a> Bench<'a> {
 
     /// Does it, in the middle of the training, and waits until the job is done.
     fn disturb(&self, fault: Fault) -> Value {
-        let one_node =
-            matches!(fault, Fault::ApiServerCutOff).then(|| self.cluster.nodes().unwrap()[0].name().to_owned());
-        self.begin(one_node.as_deref());
+        if fault == Fault::ApiServerCutOff {
+            // Slow enough to be at work still when it is given up. The next attempt isn't.
+            let node = self.cluster.nodes().unwrap()[0].name().to_owned();
+            self.begin(Some(&node), "150m");
+        } else {
+            self.begin(None, CORE);
+        }
         self.place.wait("some checkpoints", |status| status["checkpoint"]["step"].as_u64() > Some(0));
         let name = |pod: &Value| pod["metadata"]["name"].as_str().unwrap().to_owned();
         *self.recovery.lock().unwrap() = Recovery { begun: Some(Instant::now()), ..Recovery::default() };
@@ -301,9 +312,10 @@ impl<'a> Bench<'a> {
                 .unwrap();
         };
         rule("--append");
+        self.begin(Some(node.name()), CORE);
         // Nobody reports its end: its log lies on the node. The workers go on there until they find themselves fenced out.
         let log = "cat /var/log/pods/*films*-train-1-*/worker/*.log";
-        wait_for("the old attempt to be fenced out", Duration::from_secs(150), || {
+        wait_for("the old attempt to be fenced out", Duration::from_secs(180), || {
             let log = node.run(&["bash", "-c", log])?;
             anyhow::ensure!(log.contains("FencedOut"), "{log}");
             Ok(Some(()))
