@@ -162,9 +162,9 @@ impl<'a> Bench<'a> {
         let pods = self.place.namespace.json(&["get", "pods", "--selector=teasel.dev/task=train"]).unwrap();
         let index = "batch.kubernetes.io/job-completion-index";
         let mut pods = pods["items"].as_array().unwrap().iter();
-        let found = pods.find(|pod| {
-            pod["metadata"]["annotations"][index] == worker.to_string() && pod["status"]["phase"] == "Running"
-        });
+        let worker = worker.to_string();
+        let found = pods
+            .find(|pod| pod["metadata"]["annotations"][index] == *worker && pod["status"]["phase"] == "Running");
         found.unwrap_or_else(|| panic!("no pod of worker {worker}")).clone()
     }
 

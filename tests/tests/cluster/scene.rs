@@ -155,7 +155,7 @@ fn come_to_rest(namespace: &Namespace<'_>, proxy: &Proxy, expected: Option<&Valu
         loop {
             let writes = proxy.writes().len();
             if std::mem::replace(&mut before, writes) == writes {
-                return Ok(what_came_of(namespace)?);
+                return what_came_of(namespace);
             }
             std::thread::sleep(QUIET);
         }

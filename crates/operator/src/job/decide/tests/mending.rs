@@ -225,7 +225,7 @@ fn a_tenants_place_can_be_corrected_while_what_it_lacks_is_waited_for() {
         let (_, number, Task::Score(task)) = world.started.last().unwrap() else { panic!("no score") };
         assert_eq!((*number, task.tenant.output.uri.as_str()), (2, "s3://a/right"));
         assert_eq!(world.reason_of("Validated"), "True/Valid");
-        assert_eq!(world.running(), [key.clone()]);
+        assert_eq!(world.running(), std::slice::from_ref(&key));
     }
 }
 
