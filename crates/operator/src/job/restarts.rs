@@ -7,17 +7,16 @@ use teasel_api::resolved::FailurePolicy;
 use teasel_api::spec::{AttemptOutcome, AttemptStatus};
 use teasel_api::task::TaskKind;
 
-use super::verdict::End;
+use super::verdict::{End, QUOTA_RECLAIMED, SECRET_MISSING, UNSCHEDULABLE};
 use crate::configuration::Timing;
 
 /// Attempts in a row that may end by disruption with no more done than before.
 const FREE_WITHOUT_PROGRESS: u32 = 5;
 /// Reasons of disruptions that aren't the task's fault however often: a full cluster, and a queue.
-const FREE: [&str; 2] = ["Unschedulable", "QuotaReclaimed"];
+const FREE: [&str; 2] = [UNSCHEDULABLE, QUOTA_RECLAIMED];
 /// Reasons of permanent ends that pass when somebody makes a bucket, grants access or creates a secret: no field of
 /// the job changes then, so nothing else would tell.
-const MAY_PASS: [&str; 5] =
-    ["InputMissing", "PermissionDenied", "SecretMissing", "ImageUnavailable", "PodsRefused"];
+const MAY_PASS: [&str; 5] = ["InputMissing", "PermissionDenied", SECRET_MISSING, "ImageUnavailable", "PodsRefused"];
 /// Longest message that an attempt keeps, in bytes.
 const MESSAGE_BYTES: usize = 1024;
 
@@ -125,7 +124,7 @@ pub fn next(now: Timestamp, attempt: &AttemptStatus, policy: &FailurePolicy, tim
     if outcome == AttemptOutcome::Succeeded {
         return Next::Done;
     }
-    let unschedulable = attempt.reason.as_deref() == Some("Unschedulable");
+    let unschedulable = attempt.reason.as_deref() == Some(UNSCHEDULABLE);
     let again = match outcome {
         AttemptOutcome::PermanentFailure => {
             attempt.retrying_since.is_some_and(|since| now < since + timing.retry_window)

@@ -139,6 +139,15 @@ pub fn template_of(kind: TaskKind, spec: &RecommenderJobSpec) -> Option<&PodTemp
     }
 }
 
+/// The field of that template.
+pub fn template_field(kind: TaskKind) -> &'static str {
+    match kind {
+        TaskKind::Prepare => "data.template",
+        TaskKind::Score | TaskKind::Publish => "scoring.template",
+        _ => "training.template",
+    }
+}
+
 /// Hash over everything whose change may mend a task that failed: its fields and its pods' template.
 pub fn attempt_hash(part: Option<&FrozenPart>, template: Option<&PodTemplate>) -> String {
     let part = part.map(FrozenPart::json).unwrap_or_default();

@@ -43,11 +43,14 @@ impl Plan<'_> {
     /// Deletes the Service and the task file of an attempt whose Job was deleted, until its successor's Job is seen.
     fn see_to_leftovers(&mut self, index: usize) {
         let attempt = &self.attempts()[index];
-        let key = TaskKey::of(attempt);
-        let succeeded = self.newest(&key).is_some_and(|newest| {
+        // The reason first: few attempts have it, and a task's newest is looked for among all of them.
+        if attempt.reason.as_deref() != Some(JOB_DELETED) {
+            return;
+        }
+        let succeeded = self.newest(&TaskKey::of(attempt)).is_some_and(|newest| {
             newest.number > attempt.number && (newest.job_uid.is_some() || newest.outcome.is_some())
         });
-        if attempt.reason.as_deref() == Some(JOB_DELETED) && !succeeded {
+        if !succeeded {
             self.delete_recorded(index);
         }
     }

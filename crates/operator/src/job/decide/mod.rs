@@ -223,10 +223,7 @@ impl<'a> Plan<'a> {
 
     /// Deletes an attempt's objects, once.
     fn delete(&mut self, child: &Child) {
-        let action = Action::DeleteAttempt { name: child.name.clone(), uid: child.uid.clone() };
-        if !self.decision.actions.contains(&action) {
-            self.act(action);
-        }
+        self.delete_objects(child.name.clone(), child.uid.clone());
     }
 
     /// Deletes what is left of an attempt whose Job is gone.
@@ -234,6 +231,10 @@ impl<'a> Plan<'a> {
         let attempt = &self.decision.status.attempts[index];
         let name = self.attempt_name(&TaskKey::of(attempt), attempt.number);
         let uid = attempt.job_uid.clone().unwrap_or_default();
+        self.delete_objects(name, uid);
+    }
+
+    fn delete_objects(&mut self, name: String, uid: String) {
         let action = Action::DeleteAttempt { name, uid };
         if !self.decision.actions.contains(&action) {
             self.act(action);

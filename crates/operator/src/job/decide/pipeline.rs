@@ -311,27 +311,26 @@ impl Plan<'_> {
 
     /// Says in a condition what a task is waiting for, or that it runs.
     fn describe(&mut self, key: &TaskKey, condition: &str) {
-        let Some(attempt) = self.newest(key) else { return };
-        let child = self.child_of(attempt);
-        let runs = child.is_some_and(|child| child.state == ChildState::Running && child.ready() > 0);
-        let ended = attempt.outcome.is_some();
         if condition.is_empty() {
             return;
         }
-        match self.hindrance(key) {
-            Some((reason, message)) if ended => self.set(kind::RESTARTING, true, &reason, message),
-            None if runs => self.clear(kind::RESTARTING, "Running", "an attempt runs"),
-            _ => {}
-        }
-        let (reason, message) = self.hindrance(key).unwrap_or_else(|| match self.newest(key) {
-            Some(attempt) if self.child_of(attempt).is_some() => {
-                ("Running".into(), format!("attempt {} runs", attempt.number))
+        let Some(attempt) = self.newest(key) else { return };
+        let (number, ended, child) = (attempt.number, attempt.outcome.is_some(), self.child_of(attempt));
+        let (reason, message) = match (self.hindrance(key), child) {
+            (Some((reason, message)), _) => {
+                if ended {
+                    self.set(kind::RESTARTING, true, &reason, &message);
+                }
+                (reason, message)
             }
-            newest => {
-                let number = newest.map_or(0, |newest| newest.number);
-                ("Starting".into(), format!("attempt {number} is being created"))
+            (None, Some(child)) => {
+                if child.state == ChildState::Running && child.ready() > 0 {
+                    self.clear(kind::RESTARTING, "Running", "an attempt runs");
+                }
+                ("Running".to_owned(), format!("attempt {number} runs"))
             }
-        });
+            (None, None) => ("Starting".to_owned(), format!("attempt {number} is being created")),
+        };
         self.set(condition, false, &reason, message);
     }
 

@@ -28,9 +28,6 @@ impl Plan<'_> {
         let retry = self.annotation(RETRY_ANNOTATION).map(str::to_owned);
         let asked = retry.is_some() && retry != self.decision.status.retry;
         let mut mended = false;
-        // A policy was changed, and what had failed for good hasn't any more.
-        let fails = self.attempts().iter().any(|attempt| self.has_failed_for_good(attempt, job));
-        let failed = self.tenants_in(TenantPhase::Failed) as u32;
         for index in 0..self.attempts().len() {
             let attempt = &self.attempts()[index];
             let hangs = self.is_kept_from_starting(attempt) || self.is_unfrozen(attempt);
@@ -59,12 +56,16 @@ impl Plan<'_> {
         }
         let failed_by = self.condition(kind::FAILED).filter(|failed| failed.status == "True");
         let is_newer = failed_by.is_some_and(|failed| failed.observed_generation != Some(self.generation));
+        // Where a policy was changed, what had failed for good may not have any more.
         match failed_by.map(|failed| failed.reason.as_str()) {
             Some(DEADLINE_EXCEEDED) => mended |= self.deadline_moved(),
             Some("InvalidSpec") => mended = true,
-            Some(TENANTS_FAILED) => mended |= failed <= job.scoring.rollout.max_failed_tenants,
+            Some(TENANTS_FAILED) => {
+                mended |= self.tenants_in(TenantPhase::Failed) as u32 <= job.scoring.rollout.max_failed_tenants;
+            }
             // Another release, or another configuration of the operator, may judge otherwise: that mends nothing.
-            Some(_) => mended |= !fails && is_newer,
+            Some(_) if mended || !is_newer => {}
+            Some(_) => mended = !self.attempts().iter().any(|attempt| self.has_failed_for_good(attempt, job)),
             None => mended &= !self.holds(kind::COMPLETE),
         }
         if mended && self.holds(kind::FAILED) {

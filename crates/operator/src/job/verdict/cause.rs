@@ -7,6 +7,7 @@ use teasel_api::task::TaskKind;
 
 use super::{Disruption, End};
 use crate::job::observed::{Child, Container, Pod};
+use crate::job::stages::template_field;
 
 /// Exit code of a process that SIGTERM ended, ours after a checkpoint or any other's.
 const STOPPED: i32 = ExitCode::Stopped as i32;
@@ -107,26 +108,16 @@ fn silent_reason(pod: &Pod) -> String {
 }
 
 fn describe_exit(pod: &Pod, code: i32, said: Option<&str>) -> String {
-    match (&pod.message, code) {
+    // What the container runtime says is of a command that it can't run.
+    match (pod.message.as_deref().or(said), code) {
         (Some(message), _) => format!("pod {}: {message}", pod.name),
-        // What the container runtime says of a command that it can't run.
-        (None, _) if said.is_some() => format!("pod {}: {}", pod.name, said.unwrap_or_default()),
         (None, 137) => format!("pod {} was killed", pod.name),
         (None, code) => format!("pod {} ended with code {code} and said nothing", pod.name),
     }
 }
 
-/// The field of the template that a task's pods are made from.
-pub(super) fn template_of(kind: TaskKind) -> &'static str {
-    match kind {
-        TaskKind::Prepare => "data.template",
-        TaskKind::Score | TaskKind::Publish => "scoring.template",
-        _ => "training.template",
-    }
-}
-
 fn out_of_memory(child: &Child, pod: &Pod) -> String {
-    let template = template_of(child.key.kind);
+    let template = template_field(child.key.kind);
     let limit = pod.memory_limit.as_ref().map_or_else(String::new, |limit| format!(" (its limit is {limit})"));
     format!(
         "pod {} ran out of memory{limit}; raise resources.limits.memory of the container `worker` in {template}",

@@ -12,15 +12,17 @@ use teasel_api::outcome::{Outcome, SHARD_SCORED};
 use teasel_api::spec::AttemptOutcome;
 use teasel_api::task::TaskKind;
 
-pub use self::obstacle::{Obstacle, SECRET_MISSING, obstacle};
+pub use self::obstacle::{Obstacle, SECRET_MISSING, UNSCHEDULABLE, obstacle};
 
 use self::cause::{failed, is_open};
-use self::obstacle::UNSCHEDULABLE;
 use super::observed::{Child, ChildState};
 use crate::configuration::Timing;
 
 /// Reason of an attempt that succeeded, and whose pods were gone before they had been asked how.
 pub const OUTCOME_UNREAD: &str = "OutcomeUnread";
+
+/// Reason of an attempt whose queue took back what it had admitted.
+pub const QUOTA_RECLAIMED: &str = "QuotaReclaimed";
 
 /// How long a Job may have failed before the pod that its others lost has to say why: that pod's kubelet may be slower
 /// than theirs.
@@ -101,7 +103,7 @@ pub fn judge(now: Timestamp, child: &Child, scheduling_timeout: SignedDuration, 
         ChildState::Succeeded => Verdict::Ended(Box::new(succeeded(child))),
         ChildState::Failed { .. } if child.suspended => Verdict::Ended(Box::new(End::disrupted(
             Disruption::Other,
-            "QuotaReclaimed",
+            QUOTA_RECLAIMED,
             "the queue took its quota back",
         ))),
         ChildState::Failed { at: Some(at), .. } if is_open(child) && *at + CAUSE_GRACE > now => {

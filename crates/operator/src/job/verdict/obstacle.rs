@@ -1,11 +1,10 @@
 //! What keeps pods from starting.
 
 use jiff::Timestamp;
-
 use teasel_api::task::TaskKind;
 
-use super::cause::template_of;
 use crate::job::observed::{Child, Container, Pod};
+use crate::job::stages::template_field;
 use crate::names::GPU_RESOURCE;
 
 /// Reasons by which the kubelet says that a container can't be made as it is described.
@@ -17,7 +16,7 @@ const IMAGE_REASONS: [&str; 5] =
 /// Reason of pods that need a secret which isn't there.
 pub const SECRET_MISSING: &str = "SecretMissing";
 /// Reason of pods that no node has room for.
-pub(super) const UNSCHEDULABLE: &str = "Unschedulable";
+pub const UNSCHEDULABLE: &str = "Unschedulable";
 
 /// What keeps an attempt that hasn't ended from working.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,7 +44,7 @@ pub fn obstacle(child: &Child) -> Option<Obstacle> {
         return Some(Obstacle { reason, message: format!("{message} ({advice})"), since: pod.created });
     }
     if let Some((pod, message)) = waiting(child, &IMAGE_REASONS) {
-        let template = template_of(child.key.kind);
+        let template = template_field(child.key.kind);
         let message = format!(
             "pod {}: {message} (correct the image in {template}, or the operator's workerImage, or give the pods \
              imagePullSecrets)",
