@@ -49,7 +49,8 @@ impl From<StorageError> for Failure {
     }
 }
 
-/// Opens a place of the job, with this patience, and with the credentials of its secret, else of its field's environment variables.
+/// Opens a place of the job, with this patience, and with the credentials of its secret, else of its field's environment
+/// variables.
 pub(crate) fn open(
     location: &Location,
     field: &str,

@@ -14,6 +14,7 @@ use parquet::arrow::ArrowWriter;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
+use rstest::rstest;
 use serde_json::json;
 use teasel_api::outcome::ExitCode;
 
@@ -119,22 +120,12 @@ async fn try_mutants(name: &str, good: Vec<u8>) {
     assert!(refused > 0);
 }
 
+#[rstest]
+#[case::csv("x.csv", csv())]
+#[case::json_lines("x.jsonl", json_lines())]
+#[case::compressed("x.csv.zst", compressed())]
+#[case::parquet("x.parquet", parquet())]
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_is_wrong_in_a_csv_file_it_is_prepared_or_refused_by_name() {
-    try_mutants("x.csv", csv()).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn whatever_is_wrong_in_a_file_of_json_lines_it_is_prepared_or_refused_by_name() {
-    try_mutants("x.jsonl", json_lines()).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn whatever_is_wrong_in_a_compressed_file_it_is_prepared_or_refused_by_name() {
-    try_mutants("x.csv.zst", compressed()).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn whatever_is_wrong_in_a_parquet_file_it_is_prepared_or_refused_by_name() {
-    try_mutants("x.parquet", parquet()).await;
+async fn whatever_is_wrong_in_a_file_it_is_prepared_or_refused_by_name(#[case] name: &str, #[case] good: Vec<u8>) {
+    try_mutants(name, good).await;
 }

@@ -48,11 +48,10 @@ impl Cluster {
         let arguments = ["upgrade", "--install", "teasel", &chart, "--values", &values, "--set", "replicas=0"];
         self.helm(&[&arguments[..], &namespace].concat())?;
 
-        let of = |arguments: &[&str]| self.kubectl(&[&["--namespace", OPERATOR_NAMESPACE], arguments].concat());
-        let configuration =
-            of(&["get", "configmap", "teasel-operator", "--output=jsonpath={.data.operator\\.yaml}"])?;
+        let configuration = ["get", "configmap", "teasel-operator", "--output=jsonpath={.data.operator\\.yaml}"];
+        let configuration = self.kubectl_for_operator(&configuration)?;
         std::fs::write(folder.join("operator.yaml"), configuration)?;
-        let token = of(&["create", "token", "teasel-operator", "--duration=24h"])?;
+        let token = self.kubectl_for_operator(&["create", "token", "teasel-operator", "--duration=24h"])?;
         std::fs::write(folder.join(DIRECT), self.kubeconfig_with(token.trim(), None)?)?;
         std::fs::write(folder.join(THROUGH), self.kubeconfig_with(token.trim(), url)?)?;
         self.lead(folder.to_owned(), THROUGH)
@@ -84,22 +83,19 @@ impl Cluster {
     }
 
     fn free_lease(&self) -> Result<()> {
-        self.kubectl(&[
-            "--namespace",
-            OPERATOR_NAMESPACE,
-            "delete",
-            "lease",
-            "teasel-operator",
-            "--ignore-not-found",
-        ])?;
-        Ok(())
+        self.kubectl_for_operator(&["delete", "lease", "teasel-operator", "--ignore-not-found"]).map(drop)
+    }
+
+    /// Runs kubectl in the operator's namespace.
+    fn kubectl_for_operator(&self, arguments: &[&str]) -> Result<String> {
+        self.kubectl(&[&["--namespace", OPERATOR_NAMESPACE], arguments].concat())
     }
 
     fn wait_until_it_leads(&self, operator: &OutsideOperator) -> Result<()> {
         let wanted = format!("teasel-operator-{}", operator.process.id());
         wait_for("the operator to hold its lease", Duration::from_secs(30), || {
             let lease = ["get", "lease", "teasel-operator", "--output=jsonpath={.spec.holderIdentity}"];
-            let holder = self.kubectl(&[&["--namespace", OPERATOR_NAMESPACE], &lease[..]].concat())?;
+            let holder = self.kubectl_for_operator(&lease)?;
             Ok((holder == wanted).then_some(()))
         })
     }

@@ -28,12 +28,16 @@ pub(crate) fn seeded() -> StdRng {
     StdRng::seed_from_u64(seed)
 }
 
+/// All, or one.
+fn lives(random: &mut StdRng) -> Vec<Life> {
+    if is_deep() { Life::ALL.to_vec() } else { vec![*Life::ALL.choose(random).unwrap()] }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn wherever_the_operator_dies_a_job_comes_to_the_same_end() {
     let mut random = seeded();
     let mut scene = Scene::set().await;
-    let lives = if is_deep() { Life::ALL.to_vec() } else { vec![*Life::ALL.choose(&mut random).unwrap()] };
-    for life in lives {
+    for life in lives(&mut random) {
         let (expected, writes) = scene.live(life);
         println!("{life:?} writes {} times", writes.len());
         assert!(writes.len() > 15, "{writes:#?}");
@@ -59,8 +63,7 @@ async fn wherever_the_operator_dies_a_job_comes_to_the_same_end() {
 async fn whatever_the_api_server_answers_a_job_comes_to_the_same_end() {
     let mut random = seeded();
     let mut scene = Scene::set().await;
-    let lives = if is_deep() { Life::ALL.to_vec() } else { vec![*Life::ALL.choose(&mut random).unwrap()] };
-    for life in lives {
+    for life in lives(&mut random) {
         let (expected, _) = scene.live(life);
         for fault in [Fault::Errors, Fault::Slow, Fault::Drops, Fault::Stale] {
             for _ in 0..if is_deep() { 5 } else { 1 } {
