@@ -19,8 +19,9 @@ mod supervisor;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use tempfile::TempDir;
 
 pub use self::client::wait_for;
@@ -29,7 +30,8 @@ pub use self::image::{Image, POD_IMAGE};
 pub use self::namespace::Namespace;
 pub use self::nodes::Node;
 pub use self::object_store::ObjectStore;
-pub use self::operator::OPERATOR_NAMESPACE;
+use self::operator::Installation;
+pub use self::operator::{OPERATOR_NAMESPACE, Release};
 pub use self::outside::OutsideOperator;
 pub use self::proxy::{Fault, Proxy, Side};
 pub use self::shared::{Alone, Shared, Vacant, alone_with_real_nodes, shared, shared_with_real_nodes, vacant};
@@ -37,6 +39,8 @@ use self::supervisor::Supervisor;
 
 /// Names a cluster to test on, instead of one that is started.
 pub const GIVEN: &str = "TEASEL_TEST_KUBECONFIG";
+/// For the API server to start.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What pods run on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,8 +95,8 @@ pub struct Cluster {
     kubectl: PathBuf,
     nodes: Nodes,
     provided: Mutex<HashSet<String>>,
-    /// The namespaces that the operator was installed for; an empty list means all.
-    operator: Mutex<Option<Vec<String>>>,
+    /// How the operator was installed.
+    operator: Mutex<Option<Installation>>,
     /// Where kubectl and helm keep what they remember: the next cluster may have the same address.
     caches: TempDir,
     supervisor: Option<Supervisor>,
@@ -148,6 +152,22 @@ impl Cluster {
     /// The address at which pods of real nodes reach programs of this machine.
     pub fn host(&self) -> Option<&'static str> {
         matches!(self.nodes, Nodes::Real(_)).then_some("10.231.0.1")
+    }
+
+    /// Kills the API server, starts it anew, and waits until it answers.
+    ///
+    /// # Errors
+    /// Where it isn't ours, or doesn't answer again.
+    pub fn restart_api_server(&self) -> Result<()> {
+        let supervisor = self.supervisor.as_ref().context("this cluster was started by somebody else")?;
+        let process = supervisor.directory().join("pid/kube-apiserver");
+        let before = std::fs::read_to_string(&process)?;
+        supervisor.tell("restart kube-apiserver")?;
+        wait_for("the API server to be another", PATIENCE, || {
+            Ok((std::fs::read_to_string(&process)? != before).then_some(()))
+        })?;
+        wait_for("the API server to answer", PATIENCE, || self.kubectl(&["get", "--raw", "/readyz"]).map(Some))?;
+        Ok(())
     }
 
     /// Makes a namespace of its own, in which the strictest pod security is enforced.

@@ -104,6 +104,22 @@ impl Node<'_> {
         self.act("heal", &[]).map(drop)
     }
 
+    /// Lets its kubelet find that it has too little memory, and evict one pod after another until [`Node::relieve`].
+    ///
+    /// # Errors
+    /// Where the kubelet doesn't run.
+    pub fn press(&self) -> Result<()> {
+        self.act("pressure", &[]).map(drop)
+    }
+
+    /// Lets its kubelet find that it has memory enough.
+    ///
+    /// # Errors
+    /// Where the kubelet doesn't run.
+    pub fn relieve(&self) -> Result<()> {
+        self.act("relief", &[]).map(drop)
+    }
+
     /// Runs a command in the node, as its root, and returns what it prints.
     ///
     /// # Errors

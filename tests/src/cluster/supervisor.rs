@@ -1,6 +1,6 @@
 //! The process that runs a cluster.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -49,6 +49,12 @@ impl Supervisor {
 
     pub(super) fn directory(&self) -> &Path {
         &self.directory
+    }
+
+    /// Has the supervisor do something.
+    pub(super) fn tell(&self, command: &str) -> Result<()> {
+        let mut input = self.child.stdin.as_ref().context("the cluster has an input")?;
+        Ok(writeln!(input, "{command}")?)
     }
 
     pub(super) fn id(&self) -> u32 {

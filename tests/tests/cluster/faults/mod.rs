@@ -1,0 +1,252 @@
+//! What befalls pods, nodes, storage, the API server and the operator in the middle of a job's tasks: it ends with the
+//! model, bit for bit, and the lists that it ends with undisturbed, and each fault is counted for what it is.
+
+mod case;
+mod inflict;
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use rand::seq::IndexedRandom;
+use serde_json::{Value, json};
+use teasel_tests::cluster::{Cluster, alone_with_real_nodes, wait_for};
+use teasel_tests::lists::Row;
+
+use self::case::{Case, Fault, Task};
+use crate::crashes::{is_deep, seeded};
+use crate::jobs::{published, weights};
+use crate::place::{Place, attempts, condition};
+
+const TENANTS: [&str; 2] = ["city", "town"];
+/// All of a core, for a worker that isn't slow on purpose.
+const CORE: &str = "1";
+/// How many are tried unless all are.
+const FEW: usize = 2;
+/// Until a job that was disturbed is done: a node's death shows after 13 seconds here, pods stay there for 30 more, and
+/// the attempt is given up 10 seconds after their grace time.
+const DONE: Duration = Duration::from_secs(300);
+
+/// How long it took from a fault until the attempt was known to have ended, until the next one trained, and until all
+/// was done.
+#[derive(Clone, Copy, Debug, Default)]
+struct Recovery {
+    begun: Option<Instant>,
+    ended: Option<Duration>,
+    trains: Option<Duration>,
+    done: Option<Duration>,
+}
+
+/// What comes of a job: the model's weights, and each tenant's lists.
+struct Made {
+    weights: Vec<u8>,
+    lists: Vec<BTreeMap<String, Vec<Row>>>,
+}
+
+struct Bench<'a> {
+    cluster: &'a Cluster,
+    recovery: Mutex<Recovery>,
+    place: Place<'a>,
+    /// What comes of jobs that aren't disturbed, by their epochs.
+    undisturbed: BTreeMap<u32, Made>,
+}
+
+impl<'a> Bench<'a> {
+    async fn set(cluster: &'a Cluster) -> Self {
+        let place = Place::make(cluster).await;
+        Bench { cluster, recovery: Mutex::default(), place, undisturbed: BTreeMap::new() }
+    }
+
+    /// Lets a job go undisturbed that is as long as one that is disturbed in this task.
+    async fn let_one_go(&mut self, task: Task) {
+        if self.undisturbed.contains_key(&epochs(task)) {
+            return;
+        }
+        let data = self.copy_data(&format!("{} epochs", epochs(task))).await;
+        self.begin(&data, None, CORE, task);
+        if task == Task::Publish {
+            self.approve();
+        }
+        let done = self.complete();
+        assert!(done["restarts"].is_null() && done["disruptions"].is_null(), "{done}");
+        let made = self.made(&done).await;
+        assert!(made.lists.iter().all(|users| !users.is_empty()));
+        self.undisturbed.insert(epochs(task), made);
+        self.place.delete();
+    }
+
+    /// The interactions under another name, since what is prepared isn't prepared again.
+    async fn copy_data(&self, name: &str) -> String {
+        let raw = self.place.store.open("raw").unwrap();
+        let copy = format!("{}.csv", name.replace(|letter: char| !letter.is_alphanumeric(), "-"));
+        raw.put(&copy, raw.get("interactions.csv").await.unwrap()).await.unwrap();
+        format!("raw/{copy}")
+    }
+
+    /// Starts a job with so much of a core for each worker; if possible with all its workers on one node, otherwise with
+    /// its workers on two. In any case each has one thread, since the model's last bits depend on that. What is to be
+    /// disturbed while it is published isn't before somebody approves.
+    fn begin(&self, data: &str, node: Option<&str>, cpu: &str, task: Task) {
+        // A pod on a node that is away is given up after its grace time.
+        let template = json!({"spec": {"terminationGracePeriodSeconds": 20}});
+        self.place.apply(|spec| {
+            spec["data"]["interactions"]["location"] = self.place.store.place(data, "films");
+            spec["data"]["template"] = template.clone();
+            spec["training"]["epochs"] = json!(epochs(task));
+            spec["training"]["earlyStopping"] = json!({"patience": epochs(task)});
+            spec["training"]["checkpoint"] = json!({"interval": "1s"});
+            spec["training"]["template"] = template.clone();
+            let pod = &mut spec["training"]["template"]["spec"];
+            match node {
+                Some(node) => {
+                    let term = json!({"key": "kubernetes.io/hostname", "operator": "In", "values": [node]});
+                    let preferred = json!({"weight": 100, "preference": {"matchExpressions": [term]}});
+                    pod["affinity"] =
+                        json!({"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [preferred]}});
+                }
+                None => {
+                    pod["topologySpreadConstraints"] = json!([{
+                        "maxSkew": 1, "topologyKey": "kubernetes.io/hostname", "whenUnsatisfiable": "ScheduleAnyway",
+                        "labelSelector": {"matchLabels": {"teasel.dev/task": "train"}},
+                    }]);
+                }
+            }
+            let resources = json!({"requests": {"cpu": "50m"}, "limits": {"cpu": cpu, "memory": "512Mi"}});
+            pod["containers"] = json!([{"name": "worker", "resources": resources}]);
+            let tenants = TENANTS.map(|tenant| {
+                json!({
+                    "name": tenant,
+                    "output": self.place.store.place(&format!("{tenant}/lists"), tenant),
+                    "storage": self.place.store.secret(tenant),
+                })
+            });
+            spec["scoring"]["tenants"] = json!(tenants);
+            spec["scoring"]["template"] = template;
+            if task == Task::Publish {
+                spec["publish"] = json!({"mode": "Manual"});
+            }
+        });
+    }
+
+    /// Waits until all is published.
+    fn complete(&self) -> Value {
+        self.wait("the job to be done", |status| {
+            status["phase"] == "Succeeded"
+                && condition(status, "Published").is_some_and(|published| published["status"] == "True")
+        })
+    }
+
+    /// Waits until the status is so, and takes down when work goes on.
+    fn wait(&self, what: &str, ready: impl Fn(&Value) -> bool) -> Value {
+        let found = wait_for(what, DONE, || {
+            let status = self.place.status()?;
+            self.note(&status);
+            anyhow::ensure!(ready(&status), "{status:#}");
+            Ok(Some(status))
+        });
+        found.unwrap()
+    }
+
+    fn note(&self, status: &Value) {
+        let mut recovery = self.recovery.lock().unwrap();
+        let Some(begun) = recovery.begun else { return };
+        let trained = attempts(status, "train");
+        let next = trained.last().filter(|last| last["number"].as_u64() > Some(1));
+        if next.is_some() {
+            recovery.ended.get_or_insert_with(|| begun.elapsed());
+        }
+        let goes = next.is_some_and(|next| next["outcome"].is_null() && next["firstStep"].as_u64() > Some(0));
+        if goes && status["workers"]["ready"] == 2 && status["progress"]["step"].as_u64() > Some(0) {
+            recovery.trains.get_or_insert_with(|| begun.elapsed());
+        }
+    }
+
+    fn approve(&self) {
+        self.wait("somebody to approve", |status| {
+            condition(status, "Published").is_some_and(|published| published["reason"] == "AwaitingApproval")
+        });
+        self.place.patch(json!({"spec": {"publish": {"approved": true}}})).unwrap();
+    }
+
+    async fn made(&self, status: &Value) -> Made {
+        let run = status["run"].as_str().unwrap();
+        let weights = weights(&self.place.store.open("films").unwrap(), run).await;
+        let mut lists = Vec::new();
+        for tenant in TENANTS {
+            let published = published(&self.place.store.open(&format!("{tenant}/lists")).unwrap()).await;
+            assert_eq!(published.run, run, "{tenant}");
+            lists.push(published.users);
+        }
+        Made { weights, lists }
+    }
+
+    /// Disturbs a job, and checks what came of it.
+    async fn survives(&self, case: Case) {
+        let data = self.copy_data(&case.to_string()).await;
+        *self.recovery.lock().unwrap() = Recovery::default();
+        let done = self.disturb(&data, case);
+        if let Recovery { begun: Some(begun), done, .. } = &mut *self.recovery.lock().unwrap() {
+            *done = Some(begun.elapsed());
+        }
+        let (made, undisturbed) = (self.made(&done).await, &self.undisturbed[&epochs(case.1)]);
+        assert!(made.weights == undisturbed.weights, "{case}: the model's bits differ");
+        assert!(made.lists == undisturbed.lists, "{case}: the lists differ");
+        check_counters(case, &done);
+        self.place.delete();
+        self.place.wait_until_no_pods();
+    }
+}
+
+/// A training that is to be disturbed goes on for a while.
+fn epochs(task: Task) -> u32 {
+    if task == Task::Train { 1500 } else { 3 }
+}
+
+/// Checks that the fault was counted for what it is, and for nothing else.
+fn check_counters(case: Case, status: &Value) {
+    let disturbed = attempts(status, case.1.name());
+    let ends: Vec<Value> = disturbed.iter().map(|attempt| json!([attempt["outcome"], attempt["reason"]])).collect();
+    let counted = (status["restarts"]["failures"].as_u64(), status["disruptions"]["total"].as_u64());
+    let outcome = case.outcome();
+    assert!(ends.iter().any(|end| end[0] == outcome), "{case}: {ends:?}");
+    match outcome {
+        "Failed" => assert_eq!(counted, (Some(1), None), "{case}: {ends:?}"),
+        "Succeeded" => assert_eq!(counted, (None, None), "{case}: {ends:?}"),
+        _ => {
+            assert_eq!(counted.0, None, "{case}: {ends:?}");
+            assert!(counted.1 >= Some(1), "{case}: {ends:?}");
+            assert!(status["disruptions"][case.counter()].as_u64() >= Some(1), "{case}: {status:#}");
+        }
+    }
+    if outcome != "Succeeded" && case.1 == Task::Train {
+        // Work went on from a checkpoint, and none of it was lost twice.
+        assert!(disturbed.last().unwrap()["firstStep"].as_u64() > Some(0), "{case}: {status:#}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_befalls_workers_and_nodes_the_model_and_the_lists_are_the_same() {
+    let Some(cluster) = alone_with_real_nodes() else { return };
+    let cluster: &Cluster = &cluster;
+    let mut bench = Bench::set(cluster).await;
+    let mut random = seeded();
+    let all = Case::all();
+    let cases: Vec<Case> = match std::env::var("TEASEL_TEST_FAULT") {
+        Ok(named) => all.into_iter().filter(|case| case.to_string().contains(&named)).collect(),
+        Err(_) if is_deep() => all,
+        Err(_) => all.sample(&mut random, FEW).copied().collect(),
+    };
+    assert!(!cases.is_empty(), "no fault is called so");
+    for case in cases {
+        println!("{case}");
+        bench.let_one_go(case.1).await;
+        bench.survives(case).await;
+        let Recovery { ended, trains, done, .. } = *bench.recovery.lock().unwrap();
+        let seconds =
+            |time: Option<Duration>| time.map_or("-".into(), |time| format!("{:.0} s", time.as_secs_f64()));
+        let [ended, trains, done] = [ended, trains, done].map(seconds);
+        println!(
+            "{case}: the attempt ended after {ended}, the next one trained after {trains}, all was done after {done}"
+        );
+    }
+}
