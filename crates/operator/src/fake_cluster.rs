@@ -125,6 +125,7 @@ impl Inner {
             return refusal(StatusCode::CONFLICT, "AlreadyExists");
         }
         object["metadata"]["resourceVersion"] = json!("1");
+        object["metadata"]["uid"] = json!(format!("uid of {path}"));
         self.objects.insert(path, object.clone());
         (StatusCode::CREATED, object)
     }

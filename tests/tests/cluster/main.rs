@@ -3,6 +3,7 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod apart;
+mod bad_input;
 mod crashes;
 mod faults;
 mod gangs;
@@ -10,6 +11,7 @@ mod images;
 mod jobs;
 mod life;
 mod lives;
+mod meddling;
 mod memory;
 mod mutants;
 mod namespaces;

@@ -66,10 +66,36 @@ pub async fn apply(
     job: &RecommenderJob,
     decision: &Decision,
 ) -> Result<(), ApplyError> {
-    for action in &decision.actions {
-        carry_out(client, configuration, job, action).await?;
+    let mut actions = decision.actions.iter();
+    while let Some(action) = actions.next() {
+        let done = carry_out(client, configuration, job, action).await;
+        done.map_err(|error| match (action, actions.clone().find_map(started)) {
+            // Nothing is started from fields that couldn't be written down.
+            (Action::Freeze(_), Some(start)) => refused(start, error),
+            _ => error,
+        })?;
     }
     Ok(())
+}
+
+fn started(action: &Action) -> Option<&Start> {
+    match action {
+        Action::Start(start) => Some(start),
+        _ => None,
+    }
+}
+
+/// What it means for an attempt that an object couldn't be created.
+fn refused(start: &Start, error: ApplyError) -> ApplyError {
+    let (may_pass, message) = match &error {
+        ApplyError::Kube(kube::Error::Api(status)) if is_refusal(status) => {
+            (status.code == 403, status.message.clone())
+        }
+        // It takes somebody to remove the other one.
+        ApplyError::NameTaken { .. } => (false, format!("{error}; remove it, and ask for a retry")),
+        _ => return error,
+    };
+    ApplyError::Refused { start: Box::new(start.clone()), may_pass, message }
 }
 
 /// Writes the status, unless it is as it was.
@@ -123,17 +149,7 @@ async fn begin(
     let template = build::pod_template(job, start, configuration).map_err(failed)?;
     let task = build::task_config_map(job, start, &template).map_err(failed)?;
     let created = create_all(client, configuration, job, start, template, &task).await;
-    created.map_err(|error| {
-        let (may_pass, message) = match &error {
-            ApplyError::Kube(kube::Error::Api(status)) if is_refusal(status) => {
-                (status.code == 403, status.message.clone())
-            }
-            // It takes somebody to remove the other one.
-            ApplyError::NameTaken { .. } => (false, format!("{error}; remove it, and ask for a retry")),
-            _ => return error,
-        };
-        ApplyError::Refused { start: Box::new(start.clone()), may_pass, message }
-    })
+    created.map_err(|error| refused(start, error))
 }
 
 async fn create_all(
@@ -181,33 +197,63 @@ where
         + Serialize,
 {
     let api = Api::<K>::namespaced(client.clone(), &job.namespace().unwrap_or_default());
-    match create_own(&api, object, &job.uid().unwrap_or_default()).await? {
-        true => Ok(()),
-        false => Err(ApplyError::NameTaken { kind: K::kind(&()).into_owned(), name: object.name_any() }),
+    let (name, owner) = (object.name_any(), job.uid().unwrap_or_default());
+    let created = match create_own(&api, object, &owner).await? {
+        // Nobody finds it by its labels, which somebody has taken off, and nothing depends on it yet.
+        Created::Unlabelled(uid) if K::kind(&()) != "Job" => {
+            delete(&api, &name, Some(&uid)).await?;
+            create_own(&api, object, &owner).await?
+        }
+        created => created,
+    };
+    match created {
+        Created::There => Ok(()),
+        _ => Err(ApplyError::NameTaken { kind: K::kind(&()).into_owned(), name }),
     }
 }
 
-/// Creates an object, or finds it created; `false` where its name is taken by another.
-pub(crate) async fn create_own<K>(api: &Api<K>, object: &K, owner: &str) -> Result<bool, kube::Error>
+/// What came of creating an object.
+pub(crate) enum Created {
+    /// It is there.
+    There,
+    /// It is there, without the labels that it was created with; this is its UID.
+    Unlabelled(String),
+    /// Its name is another object's.
+    NameTaken,
+}
+
+/// Creates an object, or finds it created.
+pub(crate) async fn create_own<K>(api: &Api<K>, object: &K, owner: &str) -> Result<Created, kube::Error>
 where
     K: Resource + Clone + std::fmt::Debug + DeserializeOwned + Serialize,
 {
     match api.create(&PostParams::default(), object).await {
-        Ok(_) => Ok(true),
+        Ok(_) => Ok(Created::There),
         Err(kube::Error::Api(status)) if status.reason == "AlreadyExists" => {
             let found = api.get_metadata_opt(&object.name_any()).await?;
             // One that is gone again is created when we look again.
-            Ok(found.is_none_or(|found| is_same(&found, object, owner)))
+            Ok(found.map_or(Created::There, |found| compare(&found, object, owner)))
         }
         Err(error) => Err(error),
     }
 }
 
 /// Whether what was found is the object that `owner` would have created: another task's may have its name.
-fn is_same(found: &impl Resource, object: &impl Resource, owner: &str) -> bool {
-    let labels = [TASK_LABEL, TENANT_LABEL, ATTEMPT_LABEL, FROZEN_LABEL];
-    is_owned_by(found, owner)
-        && labels.iter().all(|label| found.labels().get(*label) == object.labels().get(*label))
+fn compare(found: &impl Resource, object: &impl Resource, owner: &str) -> Created {
+    let missing = object.labels().keys().any(|label| !found.labels().contains_key(label));
+    let another = [TASK_LABEL, TENANT_LABEL, ATTEMPT_LABEL, FROZEN_LABEL]
+        .iter()
+        .any(|label| found.labels().get(*label).is_some_and(|value| Some(value) != object.labels().get(*label)));
+    match found.uid() {
+        Some(uid) if is_owned_by(found, owner) && !another => {
+            if missing {
+                Created::Unlabelled(uid)
+            } else {
+                Created::There
+            }
+        }
+        _ => Created::NameTaken,
+    }
 }
 
 /// Deletes an object and what it owns; one that is gone, or another of its name, is fine.

@@ -98,9 +98,10 @@ pub fn is_owned_by<K: kube::Resource>(object: &K, uid: &str) -> bool {
 }
 
 fn read_child(job: &Job, pods: Vec<Pod>) -> Option<Child> {
-    let labels = job.labels();
-    let kind = serde_json::from_value(labels.get(TASK_LABEL)?.as_str().into()).ok()?;
     let spec = job.spec.as_ref()?;
+    // The pods' labels, which nobody can change as long as the Job is there, unlike its own.
+    let labels = spec.template.metadata.as_ref()?.labels.as_ref()?;
+    let kind = serde_json::from_value(labels.get(TASK_LABEL)?.as_str().into()).ok()?;
     let status = job.status.clone().unwrap_or_default();
     let condition = |kinds: &[&str]| {
         let mut conditions = status.conditions.iter().flatten();
@@ -119,6 +120,7 @@ fn read_child(job: &Job, pods: Vec<Pod>) -> Option<Child> {
     } else {
         ChildState::Running
     };
+    let count = |number: Option<i32>| number.and_then(|count| u32::try_from(count).ok()).unwrap_or(1);
     // A Job's start time is set anew when it is unsuspended.
     let created = job.creation_timestamp().map(|time| time.0);
     let since = status.start_time.map(|time| time.0).max(created)?;
@@ -131,7 +133,8 @@ fn read_child(job: &Job, pods: Vec<Pod>) -> Option<Child> {
         suspended: spec.suspend == Some(true),
         state,
         succeeded: status.succeeded.and_then(|count| u32::try_from(count).ok()).unwrap_or_default(),
-        parallelism: spec.parallelism.and_then(|count| u32::try_from(count).ok()).unwrap_or(1),
+        completions: count(spec.completions),
+        parallelism: count(spec.parallelism),
         refusal: None,
         pods,
     })

@@ -56,13 +56,15 @@ pub struct Child {
     pub number: u32,
     /// When it was created or last unsuspended, whichever is later.
     pub since: Timestamp,
-    /// Whether it is suspended, which only a queue does.
+    /// Whether it is suspended: by a queue, or by somebody's hand.
     pub suspended: bool,
     /// How far it is.
     pub state: ChildState,
     /// Indexes that succeeded.
     pub succeeded: u32,
-    /// Number of pods that it needs at once.
+    /// Number of its indexes.
+    pub completions: u32,
+    /// How many pods it has at once.
     pub parallelism: u32,
     /// Why the Job controller couldn't create pods, where it couldn't.
     pub refusal: Option<Refusal>,
@@ -195,6 +197,12 @@ impl Child {
         self.key.owns(attempt)
             && self.number == attempt.number
             && attempt.job_uid.as_ref().is_none_or(|uid| *uid == self.uid)
+    }
+
+    /// Whether somebody has edited it so that it can't get on: it may have none of its pods, or not all that have to meet.
+    pub fn is_held_back(&self) -> bool {
+        let needed = if self.key.kind == TaskKind::Train { self.completions } else { 1 };
+        self.parallelism < needed
     }
 
     /// Pods that are ready.

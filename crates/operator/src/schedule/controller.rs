@@ -21,7 +21,7 @@ use tokio::task::JoinSet;
 
 use super::{Action, ChildJob, Observed, build, decide};
 use crate::context::{Context, LONGEST_RECONCILE, LOOK_ANYWAY, is_conflict, is_refusal};
-use crate::job::apply::{create_own, delete};
+use crate::job::apply::{Created, create_own, delete};
 use crate::job::decide::Note;
 use crate::job::dereference::is_owned_by;
 use crate::names::SCHEDULE_LABEL;
@@ -217,8 +217,8 @@ async fn create(
     let uid = schedule.uid().unwrap_or_default();
     let jobs = Api::<RecommenderJob>::namespaced(client.clone(), &schedule.namespace().unwrap_or_default());
     match create_own(&jobs, &build::job(schedule, tick), &uid).await {
-        Ok(true) => Ok(()),
-        Ok(false) => Err(ReconcileError::NameTaken(name.to_owned())),
+        Ok(Created::There | Created::Unlabelled(_)) => Ok(()),
+        Ok(Created::NameTaken) => Err(ReconcileError::NameTaken(name.to_owned())),
         Err(error) => Err(ReconcileError::of_creating(name, error)),
     }
 }

@@ -4,9 +4,12 @@
 use rstest::rstest;
 use serde_json::{Value, json};
 
+use teasel_api::task::Task;
+
 use super::*;
 use crate::fake_cluster::FakeCluster;
 use crate::job::build::tests::{attempts, configuration, films};
+use crate::job::stages::FrozenPart;
 
 /// A configuration by which workers reach one address.
 fn reaching(cidr: &str) -> Configuration {
@@ -89,6 +92,38 @@ async fn an_object_of_the_same_job_and_name_is_not_the_attempts_if_it_is(#[case]
     cluster.edit(&format!("/jobs/{}", first.name), |job| job["metadata"]["labels"][label] = json!(value));
     let refused = start(&cluster, &reaching("10.0.0.0/8"), &first).await.unwrap_err();
     assert_eq!(taken(refused), format!("Job {}", first.name));
+}
+
+#[tokio::test]
+async fn an_object_whose_labels_somebody_took_off_is_made_anew() {
+    let cluster = FakeCluster::default();
+    let [first, _] = scores();
+    start(&cluster, &reaching("10.0.0.0/8"), &first).await.unwrap();
+    let path = format!("/configmaps/{}", first.name);
+    let labels = cluster.object(&path).unwrap()["metadata"]["labels"].clone();
+    cluster.edit(&path, |map| map["metadata"]["labels"] = Value::Null);
+    start(&cluster, &reaching("10.0.0.0/8"), &first).await.unwrap();
+    assert_eq!(cluster.object(&path).unwrap()["metadata"]["labels"], labels);
+}
+
+#[tokio::test]
+async fn nothing_is_started_from_fields_that_could_not_be_written_down() {
+    let cluster = FakeCluster::default();
+    let job = films(|_| {});
+    let [first, _] = scores();
+    let Task::Score(score) = &first.task else { panic!("{first:?}") };
+    let part = FrozenPart::Tenant { tenant: score.tenant.clone(), shards: score.shards };
+    let actions = vec![Action::Freeze(Box::new(part.clone())), Action::Start(Box::new(first.clone()))];
+    let decision = Decision { actions, ..Decision::default() };
+    let client = cluster.client();
+    apply(&client, &reaching("10.0.0.0/8"), &job, &decision).await.unwrap();
+
+    let frozen = build::frozen_config_map(&job, &part).name_any();
+    cluster.edit(&format!("/configmaps/{frozen}"), |map| {
+        map["metadata"]["ownerReferences"][0]["uid"] = json!("another");
+    });
+    let refused = apply(&client, &reaching("10.0.0.0/8"), &job, &decision).await.unwrap_err();
+    assert_eq!(taken(refused), format!("ConfigMap {frozen}"));
 }
 
 /// The rules of the chart's role.

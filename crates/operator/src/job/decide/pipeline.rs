@@ -356,7 +356,12 @@ impl Plan<'_> {
         }
         let child = self.child_of(attempt)?;
         if child.suspended {
-            return Some(("Queued".into(), format!("attempt {number} waits for quota in its queue")));
+            let message = if self.has_queue() {
+                format!("attempt {number} waits for quota in its queue")
+            } else {
+                format!("Job {} is suspended, though the job names no queue: resume it, or delete it", child.name)
+            };
+            return Some(("Queued".into(), message));
         }
         obstacle(child).map(|obstacle| (obstacle.reason.to_owned(), obstacle.message))
     }

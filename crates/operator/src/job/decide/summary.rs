@@ -72,9 +72,13 @@ impl Plan<'_> {
         children.peek().is_some() && children.all(|child| child.suspended)
     }
 
+    /// Whether the job's Jobs wait in a queue.
+    pub(super) fn has_queue(&self) -> bool {
+        self.observed.job.metadata.labels.as_ref().is_some_and(|labels| labels.contains_key(QUEUE_LABEL))
+    }
+
     fn report_quota(&mut self) {
-        let labels = self.observed.job.metadata.labels.as_ref();
-        if labels.is_none_or(|labels| !labels.contains_key(QUEUE_LABEL)) || self.is_finished() {
+        if !self.has_queue() || self.is_finished() {
             return;
         }
         if self.is_queued() {

@@ -111,6 +111,11 @@ pub fn judge(now: Timestamp, child: &Child, scheduling_timeout: SignedDuration, 
         }
         ChildState::Failed { reason, message, .. } => Verdict::Ended(Box::new(failed(child, reason, message))),
         ChildState::Running if child.suspended => Verdict::Goes { obstacle: None, look_again: None },
+        ChildState::Running if child.is_held_back() => Verdict::Ended(Box::new(End::disrupted(
+            Disruption::Other,
+            "JobEdited",
+            format!("its Job was edited to have {} pods at once, which isn't enough", child.parallelism),
+        ))),
         ChildState::Running => running(now, child, scheduling_timeout, timing),
     }
 }

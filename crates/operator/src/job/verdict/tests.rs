@@ -49,6 +49,7 @@ fn child(state: ChildState, pods: Vec<Pod>) -> Child {
         suspended: false,
         state,
         succeeded: 0,
+        completions: 2,
         parallelism: 2,
         refusal: None,
         pods,
@@ -323,4 +324,21 @@ fn the_shard_that_found_all_committed_speaks_for_the_tenant() {
 fn an_outcome_that_nobody_read_is_read_again_by_the_next_attempt() {
     let end = end(&child(ChildState::Succeeded, Vec::new()));
     assert_eq!((end.outcome, end.reason.as_str()), (AttemptOutcome::Disrupted, "OutcomeUnread"));
+}
+
+#[rstest]
+#[case::training_without_a_worker(TaskKind::Train, 1, true)]
+#[case::training_with_all(TaskKind::Train, 2, false)]
+#[case::scoring_with_some(TaskKind::Score, 1, false)]
+#[case::scoring_without_any(TaskKind::Score, 0, true)]
+fn a_job_that_somebody_has_edited_is_given_up_if_it_cannot_get_on(
+    #[case] kind: TaskKind,
+    #[case] parallelism: u32,
+    #[case] given_up: bool,
+) {
+    let edited = Child { key: TaskKey::of_job(kind), parallelism, ..child(ChildState::Running, Vec::new()) };
+    match judge(now(), &edited, TIMEOUT, &Timing::default()) {
+        Verdict::Ended(end) => assert!(given_up && end.reason == "JobEdited", "{end:?}"),
+        Verdict::Goes { .. } => assert!(!given_up),
+    }
 }

@@ -140,6 +140,7 @@ fn succeeded(start: &Start, now: Timestamp, unread: bool) -> Child {
         suspended: false,
         state: ChildState::Succeeded,
         succeeded: start.indexes,
+        completions: start.indexes,
         parallelism: start.parallelism,
         refusal: None,
         pods: if is_asked { vec![pod] } else { Vec::new() },

@@ -128,6 +128,7 @@ impl World {
                     suspended: start.queue.is_some(),
                     state: ChildState::Running,
                     succeeded: 0,
+                    completions: start.indexes,
                     parallelism: start.parallelism,
                     refusal: None,
                     pods: (0..start.indexes)

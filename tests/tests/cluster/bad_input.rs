@@ -1,0 +1,113 @@
+//! One job of which everything is wrong, one thing after another: each is named with what to do, and once that is done,
+//! the same job goes on.
+
+use serde_json::{Value, json};
+use teasel_tests::cluster::shared_with_real_nodes;
+
+use crate::place::{Place, attempts, condition};
+
+/// Waits until a condition that isn't met says all of this.
+fn hears(place: &Place<'_>, kind: &str, words: &[&str]) -> Value {
+    place.wait(&format!("{kind} to say {words:?}"), |status| {
+        condition(status, kind).is_some_and(|found| {
+            let said = found["message"].as_str().unwrap_or_default();
+            found["status"] == "False" && words.iter().all(|word| said.contains(word))
+        })
+    })
+}
+
+fn requests(cpu: &str) -> Value {
+    json!({"spec": {"containers": [{"name": "worker", "resources": {"requests": {"cpu": cpu}}}]}})
+}
+
+fn patch(place: &Place<'_>, spec: Value) {
+    place.patch(json!({"spec": spec})).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_is_wrong_with_a_job_is_named_and_mended_without_creating_it_anew() {
+    let Some(cluster) = shared_with_real_nodes() else { return };
+    let place = Place::make(&cluster).await;
+    let secret = |change: fn(&mut std::collections::BTreeMap<String, String>)| {
+        place.namespace.kubectl(&["delete", "secret", "films-storage", "--ignore-not-found"]).unwrap();
+        place.namespace.apply(&place.store.secret_manifest("films", change)).unwrap();
+    };
+    let interactions = |uri: String| json!({"data": {"interactions": {"location": {"uri": uri, "secretRef": {"name": "films-storage"}}}}});
+    let quota = |cpu: &str| {
+        let hard = json!({"requests.cpu": cpu});
+        json!({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "few"}, "spec": {"hard": hard}})
+            .to_string()
+    };
+    place.namespace.kubectl(&["delete", "secret", "films-storage"]).unwrap();
+    place.namespace.apply(&quota("2")).unwrap();
+
+    // What needs no pod to be seen is told at once, and all of it.
+    let name = "x".repeat(1000);
+    let mut leak = requests("3");
+    leak["spec"]["containers"][0]["envFrom"] = json!([{"secretRef": {"name": "city-storage"}}]);
+    place.apply(|spec| {
+        spec["data"]["interactions"]["location"]["uri"] = json!("s3://nowhere/interactions.csv");
+        spec["data"]["template"] = leak;
+        spec["training"]["template"] =
+            json!({"spec": {"containers": [{"name": "worker", "securityContext": {"privileged": true}}]}});
+        spec["gates"] = json!([{"metric": "ndgc@100", "minimum": 0.01}]);
+        spec["scoring"]["tenants"][0]["output"]["uri"] = json!("s3://nowhere/lists");
+    });
+    let told = hears(
+        &place,
+        "Validated",
+        &["spec.data.template.spec.containers[0].envFrom", "city-storage", "spec.gates[0].metric", "ndgc@100"],
+    );
+    println!("{:#}", condition(&told, "Validated").unwrap());
+    let refused = place.patch(json!({"spec": {"scoring": {"tenants": [{"name": name}]}}})).unwrap_err().to_string();
+    assert!(refused.contains("spec.scoring.tenants[0].name"), "{refused}");
+    patch(&place, json!({"gates": [{"metric": "ndcg@100", "minimum": 0.01}], "data": {"template": requests("3")}}));
+
+    // Quota.
+    let told = hears(&place, "Prepared", &["few", "requests.cpu"]);
+    println!("{:#}", condition(&told, "Prepared").unwrap());
+    place.namespace.apply(&quota("1010")).unwrap();
+    // The room of no node.
+    patch(&place, json!({"data": {"template": requests("1000")}}));
+    let told = hears(&place, "Prepared", &["Insufficient cpu", "spec.data.template"]);
+    println!("{:#}", condition(&told, "Prepared").unwrap());
+    patch(&place, json!({"data": {"template": requests("50m")}}));
+    // Secrets.
+    let told = hears(&place, "Prepared", &["films-storage"]);
+    println!("{:#}", condition(&told, "Prepared").unwrap());
+    secret(|values| drop(values.remove("AWS_SECRET_ACCESS_KEY")));
+    let told = hears(&place, "Prepared", &["AWS_SECRET_ACCESS_KEY"]);
+    println!("{:#}", condition(&told, "Prepared").unwrap());
+    secret(|values| drop(values.insert("AWS_SECRET_ACCESS_KEY".into(), "guessed".into())));
+    place.teasel(&["retry", "films"]);
+    place.wait("the refusal", |status| {
+        attempts(status, "prepare").last().is_some_and(|attempt| attempt["reason"] == "PermissionDenied")
+    });
+    let told = place.status().unwrap();
+    println!("{:#}", condition(&told, "Prepared").unwrap());
+    secret(|_| {});
+    place.teasel(&["retry", "films"]);
+    // Places.
+    let told = hears(&place, "Prepared", &["nowhere"]);
+    println!("{:#}", condition(&told, "Prepared").unwrap());
+    patch(&place, interactions(place.store.uri("raw/nothing.csv")));
+    let told = hears(&place, "Prepared", &["raw/nothing.csv"]);
+    println!("{:#}", condition(&told, "Prepared").unwrap());
+    patch(&place, interactions(place.store.uri("raw/interactions.csv")));
+
+    // What Pod Security refuses.
+    let told = hears(&place, "Trained", &["privileged", "spec.training.template"]);
+    println!("{:#}", condition(&told, "Trained").unwrap());
+    patch(&place, json!({"training": {"template": null}}));
+
+    // A tenant's output.
+    let told = place.wait("the tenant's trouble", |status| {
+        status["tenants"][0]["message"].as_str().is_some_and(|said| said.contains("nowhere"))
+    });
+    println!("{:#}", told["tenants"]);
+    let mut tenants = place.spec()["scoring"]["tenants"].clone();
+    tenants[0]["output"] = place.store.place("city/lists", "city");
+    patch(&place, json!({"scoring": {"tenants": tenants}}));
+    let done = place.complete();
+    assert_eq!(place.published_run().await.as_deref(), done["run"].as_str());
+}

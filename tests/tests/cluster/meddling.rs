@@ -1,0 +1,163 @@
+//! Somebody edits and deletes what the operator makes, and edits what may be edited of a live job, all the while: in the
+//! end, left alone, the job is done, and the operator has gone on.
+
+use std::time::Duration;
+
+use anyhow::ensure;
+use rand::RngExt;
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom;
+use serde_json::{Value, json};
+use teasel_tests::cluster::{Cluster, Namespace, Nodes, Options, wait_for};
+
+use crate::crashes::{is_deep, seeded};
+use crate::place::condition;
+use crate::scale::{ends_well, job, light_workers};
+
+const DONE: Duration = Duration::from_secs(180);
+/// Jobs that are meddled with, one after the other.
+const FEW: usize = 1;
+const DEEP: usize = 40;
+/// How often each is, and how long its pods run.
+const TIMES: usize = 25;
+const PODS_RUN: &str = "3s";
+const TENANTS: usize = 3;
+
+/// Edits of a live job that are always allowed, though some have no effect at some times.
+fn edit(random: &mut StdRng) -> Value {
+    let tenants = random.random_range(1..=TENANTS);
+    let choices = [
+        json!({"suspend": true}),
+        json!({"suspend": null}),
+        json!({"publish": {"mode": "Manual"}}),
+        json!({"publish": {"mode": "Manual", "approved": true}}),
+        json!({"publish": null}),
+        json!({"ttlSecondsAfterFinished": 3600}),
+        json!({"activeDeadlineSeconds": 3600}),
+        json!({"history": {"runs": random.random_range(1..4)}}),
+        json!({"gates": [{"metric": "ndcg@100", "minimum": 0.1}]}),
+        json!({"gates": null}),
+        json!({"training": {"epochs": random.random_range(1..9)}}),
+        json!({"training": {"schedulingTimeout": "5m", "failurePolicy": {"maxFailures": 4}}}),
+        json!({"scoring": {"rollout": {"maxConcurrentTenants": random.random_range(1..4)}}}),
+        json!({"scoring": {"parallelism": 1, "shards": random.random_range(1..3)}}),
+        json!({"scoring": {"tenants": job("films", tenants)["spec"]["scoring"]["tenants"]}}),
+    ];
+    choices.choose(random).unwrap().clone()
+}
+
+/// What somebody may do to an object that isn't theirs.
+fn patch_of(random: &mut StdRng, kind: &str) -> Value {
+    match kind {
+        "Job" => [
+            json!({"spec": {"suspend": true}}),
+            json!({"spec": {"suspend": false}}),
+            json!({"spec": {"parallelism": 0}}),
+            json!({"spec": {"activeDeadlineSeconds": 1}}),
+            json!({"spec": {"ttlSecondsAfterFinished": 0}}),
+            json!({"metadata": {"labels": {"teasel.dev/task": "collect"}}}),
+            json!({"metadata": {"labels": null}}),
+        ]
+        .choose(random)
+        .unwrap()
+        .clone(),
+        "Service" => json!({"spec": {"selector": {"teasel.dev/task": "nothing"}}}),
+        "NetworkPolicy" => json!({"spec": {"podSelector": {"matchLabels": {"teasel.dev/task": "nothing"}}}}),
+        // Pods, ConfigMaps.
+        _ => json!({"metadata": {"labels": null}}),
+    }
+}
+
+/// Does something, and says what, and whether it was let.
+fn meddle(random: &mut StdRng, namespace: &Namespace<'_>) -> String {
+    let tried = if random.random_bool(0.4) {
+        let edit = json!({"spec": edit(random)}).to_string();
+        let patch = ["patch", "recjob", "films", "--type=merge", "--patch", &edit];
+        (edit.clone(), namespace.kubectl(&patch))
+    } else {
+        let objects = namespace.json(&["get", "jobs,pods,services,configmaps,networkpolicies"]).unwrap();
+        let objects = objects["items"].as_array().unwrap().iter();
+        let objects: Vec<&Value> =
+            objects.filter(|object| object["metadata"]["ownerReferences"].is_array()).collect();
+        let Some(object) = objects.choose(random) else { return "nothing is there yet".into() };
+        let (kind, name) = (object["kind"].as_str().unwrap(), object["metadata"]["name"].as_str().unwrap());
+        if random.random_bool(0.5) {
+            (format!("delete {kind} {name}"), namespace.kubectl(&["delete", kind, name, "--wait=false"]))
+        } else {
+            let patch = patch_of(random, kind).to_string();
+            let tried = namespace.kubectl(&["patch", kind, name, "--type=merge", "--patch", &patch]);
+            (format!("{kind} {name}: {patch}"), tried)
+        }
+    };
+    match tried {
+        (what, Ok(_)) => what,
+        (what, Err(refused)) => format!("{what}, which was refused: {refused:#}"),
+    }
+}
+
+fn slow(mut template: Value) -> Value {
+    template["metadata"]["annotations"]["teasel.test/after"] = json!(PODS_RUN);
+    template
+}
+
+fn slow_job() -> Value {
+    let mut job = job("films", TENANTS);
+    let spec = &mut job["spec"];
+    spec["data"]["template"] = slow(ends_well("prepare"));
+    spec["training"]["template"] = slow(ends_well("train"));
+    spec["scoring"]["template"] = slow(ends_well("score"));
+    job
+}
+
+fn live(random: &mut StdRng, namespace: &Namespace<'_>) {
+    namespace.apply(&slow_job().to_string()).unwrap();
+    for _ in 0..TIMES {
+        println!("  {}", meddle(random, namespace));
+        std::thread::sleep(Duration::from_millis(random.random_range(0..1500)));
+    }
+    // Whoever suspended it or wanted to be asked lets it go on.
+    let resume = json!({"spec": {"suspend": null, "publish": null, "scoring": {"rollout": null}}}).to_string();
+    namespace.kubectl(&["patch", "recjob", "films", "--type=merge", "--patch", &resume]).unwrap();
+    wait_for("the job to be done", DONE, || {
+        let suspended = namespace.kubectl(&[
+            "get",
+            "jobs",
+            "--output=jsonpath={.items[?(@.spec.suspend==true)].metadata.name}",
+        ])?;
+        for name in suspended.split_whitespace() {
+            let resume = json!({"spec": {"suspend": false}}).to_string();
+            namespace.kubectl(&["patch", "job", name, "--type=merge", "--patch", &resume])?;
+        }
+        let job = namespace.json(&["get", "recjob", "films"])?;
+        let status = &job["status"];
+        let published = condition(status, "Published").is_some_and(|published| published["status"] == "True");
+        ensure!(published && status["phase"] == "Succeeded", "{status:#}");
+        Ok(Some(()))
+    })
+    .unwrap();
+    namespace.kubectl(&["delete", "recjob", "films", "--timeout=30s"]).unwrap();
+    wait_for("everything to be gone", DONE, || {
+        let kinds = "jobs,pods,services,configmaps,networkpolicies";
+        let left = namespace.kubectl(&["get", kinds, "--output=name"])?;
+        ensure!(!left.contains("films"), "{left}");
+        Ok(Some(()))
+    })
+    .unwrap();
+}
+
+#[test]
+fn whatever_somebody_does_to_a_live_job_and_its_objects_it_is_done_in_the_end() {
+    let cluster = Cluster::start(&Options::with(Nodes::Fake(2))).unwrap();
+    let mut values = light_workers();
+    values["timing"] = json!({"backoff": "1s"});
+    let mut operator = cluster.run_operator(&values).unwrap();
+    let mut random = seeded();
+    for _ in 0..if is_deep() { DEEP } else { FEW } {
+        let namespace = cluster.namespace().unwrap();
+        println!("a job");
+        live(&mut random, &namespace);
+        assert!(operator.is_running().unwrap(), "the operator ended");
+        let log = operator.log().unwrap();
+        assert!(!log.contains("panicked"), "{log}");
+    }
+}
