@@ -63,7 +63,8 @@ fn patch_of(random: &mut StdRng, kind: &str) -> Value {
         .clone(),
         "Service" => json!({"spec": {"selector": {"teasel.dev/task": "nothing"}}}),
         "NetworkPolicy" => json!({"spec": {"podSelector": {"matchLabels": {"teasel.dev/task": "nothing"}}}}),
-        // Pods, ConfigMaps.
+        // Without the Job controller's labels it would be nobody's.
+        "Pod" => json!({"metadata": {"labels": {"teasel.dev/job-uid": null, "teasel.dev/task": null}}}),
         _ => json!({"metadata": {"labels": null}}),
     }
 }

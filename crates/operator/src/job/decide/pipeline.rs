@@ -32,6 +32,17 @@ pub(super) enum Standing {
     },
 }
 
+/// What keeps a task from being worked on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Hindrance {
+    /// Why, in CamelCase.
+    pub(super) reason: String,
+    /// Why, in a sentence.
+    pub(super) message: String,
+    /// Whether the newest attempt has ended, and another one follows.
+    pub(super) ended: bool,
+}
+
 /// How many tenants a message names.
 const NAMED_TENANTS: usize = 5;
 
@@ -315,9 +326,9 @@ impl Plan<'_> {
             return;
         }
         let Some(attempt) = self.newest(key) else { return };
-        let (number, ended, child) = (attempt.number, attempt.outcome.is_some(), self.child_of(attempt));
+        let (number, child) = (attempt.number, self.child_of(attempt));
         let (reason, message) = match (self.hindrance(key), child) {
-            (Some((reason, message)), _) => {
+            (Some(Hindrance { reason, message, ended }), _) => {
                 if ended {
                     self.set(kind::RESTARTING, true, &reason, &message);
                 }
@@ -344,26 +355,26 @@ impl Plan<'_> {
         }
     }
 
-    /// What keeps a task from being worked on, where something does: reason and message.
-    pub(super) fn hindrance(&self, key: &TaskKey) -> Option<(String, String)> {
+    /// What keeps a task from being worked on, where something does.
+    pub(super) fn hindrance(&self, key: &TaskKey) -> Option<Hindrance> {
         let attempt = self.newest(key)?;
         let number = attempt.number;
         if attempt.outcome.is_some() {
-            let (reason, said) = (attempt.reason.clone(), attempt.message.clone());
-            let said = said.unwrap_or_default();
+            let said = attempt.message.as_deref().unwrap_or_default();
             let message = format!("attempt {number} ended ({said}), the next one follows");
-            return Some((reason.unwrap_or_default(), message));
+            return Some(Hindrance { reason: attempt.reason.clone().unwrap_or_default(), message, ended: true });
         }
         let child = self.child_of(attempt)?;
-        if child.suspended {
-            let message = if self.has_queue() {
-                format!("attempt {number} waits for quota in its queue")
-            } else {
-                format!("Job {} is suspended, though the job names no queue: resume it, or delete it", child.name)
-            };
-            return Some(("Queued".into(), message));
-        }
-        obstacle(child).map(|obstacle| (obstacle.reason.to_owned(), obstacle.message))
+        let (reason, message) = if !child.suspended {
+            let obstacle = obstacle(child)?;
+            (obstacle.reason, obstacle.message)
+        } else if self.has_queue() {
+            ("Queued", format!("attempt {number} waits for quota in its queue"))
+        } else {
+            let named = format!("Job {} is suspended, though the job names no queue", child.name);
+            ("Queued", format!("{named}: resume it, or delete it"))
+        };
+        Some(Hindrance { reason: reason.to_owned(), message, ended: false })
     }
 
     /// Freezes a stage's fields. Of those that are frozen already, [`Plan::validate`] has seen to the ConfigMap.

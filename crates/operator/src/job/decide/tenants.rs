@@ -6,7 +6,7 @@ use teasel_api::task::{PublishAction, TaskKind};
 
 use super::conditions::kind;
 use super::effects::tenant_message;
-use super::pipeline::Standing;
+use super::pipeline::{Hindrance, Standing};
 use super::{Action, Plan};
 use crate::job::restarts::Next;
 use crate::job::stages::FrozenPart;
@@ -87,7 +87,7 @@ impl Plan<'_> {
                     status.generation = Some(generation);
                 }
                 status.score_hash = None;
-                status.message = hindrance.as_ref().map(|(_, message)| tenant_message(message));
+                status.message = hindrance.as_ref().map(|hindrance| tenant_message(&hindrance.message));
             }
         }
         if let (Some(status), Some((number, uid))) = (self.tenant_mut(&tenant.name), newest) {
@@ -153,16 +153,20 @@ impl Plan<'_> {
             let hindrance = self.hindrance(&TaskKey::of_tenant(TaskKind::Score, &tenant.name))?;
             Some((&tenant.name, hindrance))
         });
-        let (reason, message) = match hindered.into_iter().next() {
-            Some((tenant, (reason, why))) => (reason, format!("{message}; {tenant}: {why}")),
-            None => {
-                self.clear(kind::RESTARTING, "Running", "attempts run");
-                ("Scoring".to_owned(), message)
-            }
+        let hindered: Vec<(&String, Hindrance)> = hindered.collect();
+        let told = |(tenant, hindrance): &(&String, Hindrance)| {
+            (hindrance.reason.clone(), format!("{message}; {tenant}: {}", hindrance.message))
         };
-        if reason != "Scoring" {
-            self.set(kind::RESTARTING, true, &reason, &message);
+        match hindered.iter().find(|(_, hindrance)| hindrance.ended) {
+            Some(restarting) => {
+                let (reason, message) = told(restarting);
+                self.set(kind::RESTARTING, true, &reason, message);
+            }
+            None if hindered.is_empty() => self.clear(kind::RESTARTING, "Running", "attempts run"),
+            None => {}
         }
+        let (reason, message) =
+            hindered.first().map(told).unwrap_or_else(|| ("Scoring".to_owned(), message.clone()));
         self.set(kind::SCORED, false, &reason, message);
         Standing::Working
     }

@@ -286,4 +286,9 @@ fn what_keeps_a_tenant_from_being_scored_is_told() {
     let said = &status.conditions.iter().find(|condition| condition.kind == "Scored").unwrap().message;
     assert!(said.contains("b: ") && said.contains("no node has room"), "{said}");
     assert!(status.tenants[1].message.as_ref().unwrap().contains("no node has room"), "{:?}", status.tenants);
+    // That is no restart, of which there is one only when an attempt has ended.
+    assert_eq!(world.reason_of("Restarting"), "no Restarting");
+    world.end(&TaskKey::of_tenant(TaskKind::Score, "a"), ExitCode::StorageUnavailable, |_| {});
+    world.step(usize::MAX);
+    assert_eq!(world.reason_of("Restarting"), "True/StorageUnavailable");
 }
