@@ -136,7 +136,9 @@ impl Plan<'_> {
                 if failed.is_empty() { "Scored" } else { TENANTS_FAILED },
                 message,
             );
-            return if self.publishing() { Standing::Working } else { Standing::Done };
+            // One whose publishing has failed for now waits for the next attempt.
+            let unpublished = job.publish == PublishMode::Automatic && phases.contains(&TenantPhase::Scored);
+            return if unpublished || self.publishing() { Standing::Working } else { Standing::Done };
         }
         if !allowed && !works {
             let (first, why) = &failed[0];

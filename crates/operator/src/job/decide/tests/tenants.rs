@@ -68,6 +68,21 @@ fn an_approval_publishes_what_waits() {
     assert_eq!((world.phase(), world.reason_of("Published")), (Phase::Succeeded, "True/Published".into()));
 }
 
+#[test]
+fn a_job_is_not_complete_while_something_approved_waits_to_be_published_again() {
+    let mut world = World::at_scoring(&["a"], |job| job["spec"]["publish"] = json!({"mode": "Manual"}));
+    world.end_scoring_unpublished("a");
+    world.edit(|job| job["spec"]["publish"]["approved"] = json!(true));
+    world.step(usize::MAX);
+    world.end(&TaskKey::of_tenant(TaskKind::Publish, "a"), ExitCode::StorageUnavailable, |_| {});
+    world.step(usize::MAX);
+    assert_eq!((world.phase(), world.running()), (Phase::Scoring, Vec::new()));
+    world.settle();
+    world.publish("a");
+    world.succeed(TaskKind::Collect);
+    assert_eq!((world.phase(), world.reason_of("Published")), (Phase::Succeeded, "True/Published".into()));
+}
+
 #[rstest]
 #[case::rollback(json!({"id": "1", "tenant": "a", "action": "Rollback", "run": "older", "hold": true}), "RolledBack", "NotPublished")]
 #[case::nobody(json!({"id": "1", "tenant": "x", "action": "Release"}), "Refused", "Published")]
