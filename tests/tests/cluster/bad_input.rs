@@ -64,7 +64,7 @@ async fn whatever_is_wrong_with_a_job_is_named_and_mended_without_creating_it_an
     patch(&place, json!({"gates": [{"metric": "ndcg@100", "minimum": 0.01}], "data": {"template": requests("3")}}));
 
     // Quota.
-    let told = hears(&place, "Prepared", &["few", "requests.cpu"]);
+    let told = hears(&place, "Prepared", &["few", "requests.cpu", "spec.data.template"]);
     println!("{:#}", condition(&told, "Prepared").unwrap());
     place.namespace.apply(&quota("1010")).unwrap();
     // The room of no node.

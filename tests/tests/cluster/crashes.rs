@@ -28,9 +28,16 @@ pub(crate) fn seeded() -> StdRng {
     StdRng::seed_from_u64(seed)
 }
 
-/// All, or one.
+/// All, or one; or the one that `TEASEL_TEST_LIFE` names.
 fn lives(random: &mut StdRng) -> Vec<Life> {
-    if is_deep() { Life::ALL.to_vec() } else { vec![*Life::ALL.choose(random).unwrap()] }
+    match std::env::var("TEASEL_TEST_LIFE") {
+        Ok(named) => {
+            let life = Life::ALL.into_iter().find(|life| format!("{life:?}") == named);
+            vec![life.unwrap_or_else(|| panic!("there is no life {named}, only {:?}", Life::ALL))]
+        }
+        Err(_) if is_deep() => Life::ALL.to_vec(),
+        Err(_) => vec![*Life::ALL.choose(random).unwrap()],
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

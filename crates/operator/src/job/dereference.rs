@@ -17,7 +17,7 @@ use teasel_api::spec::{RecommenderJob, ScheduledRecommenderJob, ScheduledRecomme
 use teasel_api::task::TaskKind;
 
 use super::build::{FROZEN_KEY, TELEMETRY_PORT};
-use super::observed::{Child, ChildState, Container, Lineage, Observed, Pod, Refusal};
+use super::observed::{Child, ChildState, Container, Lineage, Observed, PODS_EXPECTED, Pod, Refusal};
 use crate::context::Context;
 use crate::names::{
     ATTEMPT_LABEL, FROZEN_LABEL, JOB_UID_LABEL, SCHEDULE_LABEL, SCHEDULED_AT_ANNOTATION, TASK_LABEL, TENANT_LABEL,
@@ -27,8 +27,6 @@ use crate::reading::{self, ListedJob, list_jobs};
 use crate::schedule::recorded;
 use crate::task_key::TaskKey;
 
-/// How long a Job may be without some of its pods before its events are read.
-const PODS_EXPECTED: jiff::SignedDuration = jiff::SignedDuration::from_secs(3);
 /// How long ago the kubelet may have told of trouble that still stands: it tries again every two minutes at least.
 const TROUBLE_LASTS: jiff::SignedDuration = jiff::SignedDuration::from_mins(3);
 /// How long a worker may take to say how far it is.
@@ -68,7 +66,7 @@ pub async fn dereference(context: &Context, now: Timestamp, job: RecommenderJob)
     for child in jobs.items.iter().filter(|child| is_owned_by(*child, &uid)) {
         let pods = by_job.remove(&child.uid().unwrap_or_default()).unwrap_or_default();
         let Some(mut child) = read_child(child, pods) else { continue };
-        if lacks_pods(now, &child) {
+        if child.lacks_pods() && child.since + PODS_EXPECTED < now {
             child.refusal = refusal(client, &namespace, &child.uid).await?;
         }
         children.push(child);
@@ -192,13 +190,6 @@ fn read_container(status: &ContainerStatus) -> Container {
         },
         _ => Container::Unknown,
     }
-}
-
-fn lacks_pods(now: Timestamp, child: &Child) -> bool {
-    // Of shards that are done the pods may be gone.
-    let there = child.pods.len() + child.succeeded as usize;
-    let goes = child.state == ChildState::Running && !child.suspended;
-    goes && there < child.parallelism as usize && child.since + PODS_EXPECTED < now
 }
 
 /// Why the Job controller couldn't create pods: quota and Pod Security bite there, and only an event says so.

@@ -1,6 +1,6 @@
 //! What is there: everything that a decision is made from.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use teasel_api::outcome::Outcome;
 use teasel_api::progress::Progress;
 use teasel_api::spec::{AttemptStatus, RecommenderJob};
@@ -134,14 +134,21 @@ pub struct Pod {
     pub trouble: Option<String>,
 }
 
+/// How long a Job may be without some of its pods before its events are read.
+pub const PODS_EXPECTED: SignedDuration = SignedDuration::from_secs(3);
 /// A pod that has a node and hasn't started for so long is looked into.
-const SLOW: jiff::SignedDuration = jiff::SignedDuration::from_secs(30);
+const SLOW: SignedDuration = SignedDuration::from_secs(30);
 
 impl Pod {
     /// Whether it has a node, and its worker should have started by now.
     pub fn is_slow_to_start(&self, now: Timestamp) -> bool {
+        self.start_is_due().is_some_and(|due| due < now)
+    }
+
+    /// When its worker should have started, where it has a node and hasn't.
+    pub fn start_is_due(&self) -> Option<Timestamp> {
         let starts = matches!(&self.container, Container::Unknown | Container::Waiting { .. });
-        self.scheduled && starts && self.created.is_some_and(|created| created + SLOW < now)
+        self.created.filter(|_| self.scheduled && starts).map(|created| created + SLOW)
     }
 }
 
@@ -197,6 +204,14 @@ impl Child {
         self.key.owns(attempt)
             && self.number == attempt.number
             && attempt.job_uid.as_ref().is_none_or(|uid| *uid == self.uid)
+    }
+
+    /// Whether it should have more pods than it has.
+    pub fn lacks_pods(&self) -> bool {
+        // Of shards that are done the pods may be gone.
+        let there = self.pods.len() + self.succeeded as usize;
+        let goes = self.state == ChildState::Running && !self.suspended;
+        goes && there < self.parallelism as usize
     }
 
     /// Whether somebody has edited it so that it can't get on: it may have none of its pods, or not all that have to meet.

@@ -142,9 +142,9 @@ pub fn template_of(kind: TaskKind, spec: &RecommenderJobSpec) -> Option<&PodTemp
 /// The field of that template.
 pub fn template_field(kind: TaskKind) -> &'static str {
     match kind {
-        TaskKind::Prepare => "data.template",
-        TaskKind::Score | TaskKind::Publish => "scoring.template",
-        _ => "training.template",
+        TaskKind::Prepare => "spec.data.template",
+        TaskKind::Score | TaskKind::Publish => "spec.scoring.template",
+        _ => "spec.training.template",
     }
 }
 

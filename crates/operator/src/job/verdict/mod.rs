@@ -15,7 +15,7 @@ use teasel_api::task::TaskKind;
 pub use self::obstacle::{Obstacle, SECRET_MISSING, UNSCHEDULABLE, obstacle};
 
 use self::cause::{failed, is_open};
-use super::observed::{Child, ChildState};
+use super::observed::{Child, ChildState, PODS_EXPECTED, Pod};
 use crate::configuration::Timing;
 
 /// Reason of an attempt that succeeded, and whose pods were gone before they had been asked how.
@@ -156,9 +156,17 @@ fn running(now: Timestamp, child: &Child, scheduling_timeout: SignedDuration, ti
     match (waiting, limit) {
         (Some(obstacle), Some(limit)) if limit <= now => Verdict::Ended(Box::new(give_up(obstacle))),
         (obstacle, limit) => {
-            Verdict::Goes { obstacle, look_again: [limit, next_overdue].into_iter().flatten().min() }
+            let times = [limit, next_overdue, next_look(now, child)];
+            Verdict::Goes { obstacle, look_again: times.into_iter().flatten().min() }
         }
     }
+}
+
+/// When to find out what keeps pods from being there, or from starting: only events say so, which nobody watches.
+fn next_look(now: Timestamp, child: &Child) -> Option<Timestamp> {
+    let missing = (child.lacks_pods() && child.refusal.is_none()).then(|| now + PODS_EXPECTED);
+    let slow = child.pods.iter().filter_map(Pod::start_is_due).filter(|due| *due > now);
+    slow.chain(missing).min()
 }
 
 fn give_up(obstacle: Obstacle) -> End {

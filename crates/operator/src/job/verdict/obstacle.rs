@@ -31,20 +31,20 @@ pub struct Obstacle {
 
 /// What keeps a child's pods from starting: the worst of it.
 pub fn obstacle(child: &Child) -> Option<Obstacle> {
+    let template = template_field(child.key.kind);
     if let Some((pod, message)) = waiting(child, &CONFIGURATION_REASONS) {
         let message = format!("pod {}: {message}", pod.name);
         let (reason, advice) = if lacks_secret(&message) {
             let named = "create it, or name another in the place's secretRef";
             // Between these two the data lie where they were prepared.
             let movable = [TaskKind::Prepare, TaskKind::Score].contains(&child.key.kind);
-            (SECRET_MISSING, if movable { named } else { "create it" })
+            (SECRET_MISSING, if movable { named.to_owned() } else { "create it".to_owned() })
         } else {
-            ("PodsNotStarted", "correct the template, or what it names")
+            ("PodsNotStarted", format!("correct {template}, or what it names"))
         };
         return Some(Obstacle { reason, message: format!("{message} ({advice})"), since: pod.created });
     }
     if let Some((pod, message)) = waiting(child, &IMAGE_REASONS) {
-        let template = template_field(child.key.kind);
         let message = format!(
             "pod {}: {message} (correct the image in {template}, or the operator's workerImage, or give the pods \
              imagePullSecrets)",
@@ -53,7 +53,7 @@ pub fn obstacle(child: &Child) -> Option<Obstacle> {
         return Some(Obstacle { reason: "ImageUnavailable", message, since: pod.created });
     }
     if let Some(refusal) = &child.refusal {
-        let message = refusal.message.clone();
+        let message = format!("{} (change {template}, or what refuses its pods)", refusal.message);
         return Some(Obstacle { reason: "PodsRefused", message, since: refusal.since });
     }
     if let Some((pod, trouble)) = child.pods.iter().find_map(|pod| Some((pod, pod.trouble.as_ref()?))) {
@@ -68,7 +68,9 @@ pub fn obstacle(child: &Child) -> Option<Obstacle> {
              training.processesPerWorker ranks: add nodes that offer {GPU_RESOURCE}; a new job may train on fewer GPUs, or on Cpu)",
             unplaced.name
         ),
-        Some(message) => format!("pod {}: {message}", unplaced.name),
+        Some(message) => {
+            format!("pod {}: {message} (change what {template} asks for, or add nodes)", unplaced.name)
+        }
         None => format!("pod {} waits for the scheduler", unplaced.name),
     };
     Some(Obstacle { reason: UNSCHEDULABLE, message, since: unplaced.created })

@@ -342,3 +342,26 @@ fn a_job_that_somebody_has_edited_is_given_up_if_it_cannot_get_on(
         Verdict::Goes { .. } => assert!(!given_up),
     }
 }
+
+#[test]
+fn what_only_an_event_tells_is_looked_for_soon() {
+    let goes = |child: &Child| match judge(now(), child, TIMEOUT, &Timing::default()) {
+        Verdict::Goes { obstacle, look_again } => (obstacle, look_again),
+        Verdict::Ended(end) => panic!("{end:?}"),
+    };
+    // Pods that aren't there.
+    let (_, again) = goes(&child(ChildState::Running, Vec::new()));
+    assert_eq!(again, Some(now() + PODS_EXPECTED));
+    // Once it is known why, only time is of interest.
+    let refusal = Some(Refusal { message: "exceeded quota".into(), since: Some(now()) });
+    let (obstacle, again) = goes(&Child { refusal, ..child(ChildState::Running, Vec::new()) });
+    assert_eq!(
+        obstacle.unwrap().message,
+        "exceeded quota (change spec.training.template, or what refuses its pods)"
+    );
+    assert!(again > Some(now() + SignedDuration::from_secs(60)));
+    // Pods that don't start.
+    let slow = Pod { scheduled: true, created: Some(now() - SignedDuration::from_secs(10)), ..Pod::default() };
+    let (_, again) = goes(&child(ChildState::Running, vec![slow.clone(), slow]));
+    assert_eq!(again, Some(now() + SignedDuration::from_secs(20)));
+}
