@@ -16,6 +16,7 @@ use teasel_api::task::TaskKind;
 use super::build;
 use super::decide::{Action, Decision, Start};
 use super::dereference::is_owned_by;
+use super::stages::template_field;
 use crate::configuration::Configuration;
 use crate::context::is_refusal;
 use crate::names::{ATTEMPT_LABEL, FROZEN_LABEL, TASK_LABEL, TENANT_LABEL};
@@ -89,7 +90,8 @@ fn started(action: &Action) -> Option<&Start> {
 fn refused(start: &Start, error: ApplyError) -> ApplyError {
     let (may_pass, message) = match &error {
         ApplyError::Kube(kube::Error::Api(status)) if is_refusal(status) => {
-            (status.code == 403, status.message.clone())
+            let template = template_field(start.key.kind);
+            (status.code == 403, format!("{} (change {template}, or what refuses it)", status.message))
         }
         // It takes somebody to remove the other one.
         ApplyError::NameTaken { .. } => (false, format!("{error}; remove it, and ask for a retry")),
