@@ -4,6 +4,11 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 ENVIRONMENT := environment="$$(scripts/environment)"; eval "$$environment"
 EXAMPLE := examples/movielens-100k
+# What needs Go or Kubernetes.
+CLUSTER_TESTS := --test cluster --test cronjob --test robfig
+# Tests that wait for each other's nodes take threads, not cores.
+RUN_CLUSTER := cargo test --workspace --test cluster -- --test-threads 4
+RUN_CRON := cargo test --workspace --test cronjob --test robfig
 
 .PHONY: help build demo test test-cluster test-deep cluster lint generate docs deny
 
@@ -20,24 +25,22 @@ demo: build ## Trains on MovieLens-100k with two workers and publishes for two t
 test: tools cluster-tools lint deny ## Runs everything that checks the project.
 	@scripts/movielens-100k
 	@scripts/seaweedfs > /dev/null
-	@$(ENVIRONMENT); \
-	cargo build --workspace --all-targets; \
-	cargo test --workspace --all-targets -- --test-threads 2; \
-	cargo test --workspace --doc
-	@$(MAKE) --no-print-directory test-cluster
+	@$(ENVIRONMENT); cargo build --workspace --all-targets
+	@$(MAKE) --no-print-directory cluster-tests
+	@$(ENVIRONMENT); scripts/side-by-side "$(RUN_CLUSTER)" "nice $(RUN_CRON)" \
+	"nice cargo test --workspace --all-targets -- --test-threads 2; nice cargo test --workspace --doc"
 
-test-cluster: tools cluster-tools ## Runs the tests that need Go or Kubernetes alone, on a cluster that they start (its build takes ten minutes, once).
+test-cluster: tools cluster-tools cluster-tests ## Runs the tests that need Go or Kubernetes alone, on a cluster that they start (its build takes ten minutes, once).
+	@$(ENVIRONMENT); scripts/side-by-side "$(RUN_CLUSTER)" "nice $(RUN_CRON)"
+
+cluster-tests:
 	@scripts/kube > /dev/null
 	@scripts/helm > /dev/null
 	@$(ENVIRONMENT); \
-	tests="--test cluster --test cronjob --test robfig"; \
-	cargo clippy --workspace $$tests -- -D warnings; \
-	cargo build --workspace --bins $$tests; \
-	cargo test --workspace $$tests -- --test-threads 3
+	cargo clippy --workspace $(CLUSTER_TESTS) -- -D warnings; \
+	cargo build --workspace --bins $(CLUSTER_TESTS)
 
-test-deep: tools cluster-tools ## Tries whole what `make test` tries a part of: every fault, every crash point, 1,000 mutants (for hours).
-	@scripts/kube > /dev/null
-	@scripts/helm > /dev/null
+test-deep: tools cluster-tools cluster-tests ## Tries whole what `make test` tries a part of: every fault, every crash point, 1,000 mutants (for hours).
 	@$(ENVIRONMENT); TEASEL_TEST_DEEP=1 \
 	cargo test --workspace --test cluster --test mutants -- --nocapture crashes faults mutants whatever
 
@@ -63,4 +66,4 @@ tools:
 
 cluster-tools:
 	@scripts/cluster-packages
-.PHONY: tools cluster-tools
+.PHONY: tools cluster-tools cluster-tests

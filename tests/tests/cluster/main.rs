@@ -4,8 +4,8 @@
 
 mod apart;
 mod bad_input;
+mod clock;
 mod crashes;
-mod faults;
 mod gangs;
 mod images;
 mod jobs;
@@ -14,8 +14,6 @@ mod lives;
 mod meddling;
 mod memory;
 mod mutants;
-mod namespaces;
-mod nodes;
 mod operator;
 mod phases;
 mod place;
@@ -24,6 +22,4 @@ mod queue;
 mod resources;
 mod scale;
 mod scene;
-mod schedules;
-mod teardown;
-mod unreadable;
+mod whole;

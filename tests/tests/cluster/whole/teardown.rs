@@ -37,7 +37,7 @@ struct Starter {
 impl Starter {
     fn start() -> Self {
         let mut process = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "teardown::starts_a_cluster_and_waits", "--ignored", "--nocapture"])
+            .args(["--exact", "whole::teardown::starts_a_cluster_and_waits", "--ignored", "--nocapture"])
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
