@@ -41,8 +41,9 @@ cluster-tests:
 	cargo build --workspace --bins $(CLUSTER_TESTS)
 
 test-deep: tools cluster-tools cluster-tests ## Tries whole what `make test` tries a part of: every fault, every crash point, 1,000 mutants (for hours).
-	@$(ENVIRONMENT); TEASEL_TEST_DEEP=1 \
-	cargo test --workspace --test cluster --test mutants -- --nocapture crashes faults mutants whatever
+	@$(ENVIRONMENT); export TEASEL_TEST_DEEP=1; \
+	cargo test --workspace --test cluster --test mutants -- --nocapture crashes faults mutants whatever; \
+	cargo test --workspace --test cluster -- --nocapture --ignored five_hundred_tenants
 
 cluster: tools cluster-tools ## Runs a Kubernetes cluster until Ctrl-C: with two nodes for root, with two fake ones for others.
 	@if [ "$$(id -u)" = 0 ]; then tests/cluster/cluster --nodes 2; else tests/cluster/cluster --fake-nodes 2; fi

@@ -13,6 +13,7 @@ import (
 )
 
 const usage = `pod pause                  does nothing until it is told to end
+pod wait SECONDS           does nothing for so long, and ends
 pod exit CODE [MESSAGE]    ends, with a termination message
 pod eat MIB                takes so much memory, and then pauses
 pod greet                  answers each caller on port 7000 with its own host name
@@ -26,6 +27,8 @@ func main() {
 	switch command, argument := arguments[0], arguments[1]; command {
 	case "pause":
 		pause()
+	case "wait":
+		err = wait(argument)
 	case "exit":
 		err = exit(argument, arguments[2])
 	case "eat":
@@ -48,6 +51,14 @@ func pause() {
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
 	<-signals
+}
+
+func wait(seconds string) error {
+	number, err := strconv.Atoi(seconds)
+	if err == nil {
+		time.Sleep(time.Duration(number) * time.Second)
+	}
+	return err
 }
 
 func exit(code, message string) error {

@@ -131,6 +131,13 @@ fn live(random: &mut StdRng, namespace: &Namespace<'_>) {
         }
         let job = namespace.json(&["get", "recjob", "films"])?;
         let status = &job["status"];
+        // Taken away five times in a row with nothing done in between, it was given up.
+        if status["phase"] == "Failed"
+            && status["attempts"].as_array().unwrap().iter().any(|attempt| attempt["outcome"] == "Disrupted")
+        {
+            let retry = format!("teasel.dev/retry={}", jiff::Timestamp::now());
+            namespace.kubectl(&["annotate", "recjob", "films", "--overwrite", &retry])?;
+        }
         let published = condition(status, "Published").is_some_and(|published| published["status"] == "True");
         ensure!(published && status["phase"] == "Succeeded", "{status:#}");
         Ok(Some(()))

@@ -125,8 +125,9 @@ fn mutate(random: &mut StdRng, mut object: Value) -> (Value, String) {
 /// Whether a refusal names the field, or one that it is a part of.
 fn names_field(refusal: &str, change: &str) -> bool {
     let (path, _) = change.split_once(" = ").unwrap();
-    let steps = path.split('.').filter(|step| step.parse::<usize>().is_err());
-    steps.skip(1).any(|step| refusal.contains(step))
+    let steps: Vec<&str> = path.split('.').filter(|step| step.parse::<usize>().is_err()).collect();
+    // The API server names what it can't take by the whole path, and rules name the field or the one above.
+    steps[1..].iter().rev().take(3).any(|step| refusal.contains(step))
 }
 
 /// Applies mutants, and returns those that were taken.
@@ -157,12 +158,15 @@ fn is_judged(object: &Value) -> bool {
     let says = |kind: &str| {
         condition(status, kind).is_some_and(|found| found["message"].as_str().is_some_and(|said| !said.is_empty()))
     };
+    let waits_for =
+        |kind: &str| says(kind) && condition(status, kind).is_some_and(|found| found["status"] == "False");
     match object["kind"].as_str() {
         Some("RecommenderJob") => {
             let ended = ["Succeeded", "Failed"].iter().any(|phase| status["phase"] == *phase);
             // What waits says for what: an approval, a node, quota, another attempt.
-            let waits = ["Prepared", "Trained", "GatesPassed", "Scored", "Suspended"].iter().any(|kind| says(kind));
-            says("Validated") && (ended || waits)
+            let stages = ["Prepared", "Trained", "GatesPassed", "Scored", "Complete"];
+            let suspended = condition(status, "Suspended").is_some_and(|found| found["status"] == "True");
+            says("Validated") && (ended || suspended || stages.iter().any(|kind| waits_for(kind)))
         }
         _ => says("Valid"),
     }

@@ -177,6 +177,11 @@ fn what_came_of(namespace: &Namespace<'_>) -> anyhow::Result<Value> {
         let elements = status[list].as_array().into_iter().flatten();
         elements.map(|element| fields.iter().map(|field| element[*field].clone()).collect()).collect()
     };
+    let conditions = |status: &Value| {
+        let mut found = of(status, "conditions", &["type", "status", "reason"]);
+        found.sort_by_key(Value::to_string);
+        found
+    };
     let job = |job: &Value| {
         let status = &job["status"];
         json!({
@@ -184,7 +189,7 @@ fn what_came_of(namespace: &Namespace<'_>) -> anyhow::Result<Value> {
             "phase": status["phase"],
             "attempts":
                 of(status, "attempts", &["task", "tenant", "number", "outcome", "reason", "failures", "withoutProgress"]),
-            "conditions": of(status, "conditions", &["type", "status", "reason"]),
+            "conditions": conditions(status),
             "tenants": of(status, "tenants", &["name", "phase", "outcome", "attempt"]),
             "counters": [status["restarts"], status["disruptions"], status["publishedTenants"]],
         })
@@ -193,7 +198,7 @@ fn what_came_of(namespace: &Namespace<'_>) -> anyhow::Result<Value> {
         let status = &schedule["status"];
         json!({
             "active": status["active"],
-            "conditions": of(status, "conditions", &["type", "status", "reason"]),
+            "conditions": conditions(status),
             "published": status["lastPublishedRun"],
         })
     };

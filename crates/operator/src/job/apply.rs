@@ -67,23 +67,21 @@ pub async fn apply(
     job: &RecommenderJob,
     decision: &Decision,
 ) -> Result<(), ApplyError> {
-    let mut actions = decision.actions.iter();
+    let mut kept = Ok(());
+    let mut actions = decision.actions.iter().peekable();
     while let Some(action) = actions.next() {
-        let done = carry_out(client, configuration, job, action).await;
-        done.map_err(|error| match (action, actions.clone().find_map(started)) {
-            // Nothing is started from fields that couldn't be written down.
-            (Action::Freeze(_), Some(start)) => refused(start, error),
-            _ => error,
-        })?;
+        match (carry_out(client, configuration, job, action).await, action) {
+            (Ok(()), _) => {}
+            (Err(error), Action::Freeze(_)) => match actions.peek() {
+                // Nothing is started from fields that couldn't be written down.
+                Some(Action::Start(start)) => return Err(refused(start, error)),
+                // What was started from them goes on, and what is to end must not wait for them.
+                _ => kept = kept.and(Err(error)),
+            },
+            (Err(error), _) => return Err(error),
+        }
     }
-    Ok(())
-}
-
-fn started(action: &Action) -> Option<&Start> {
-    match action {
-        Action::Start(start) => Some(start),
-        _ => None,
-    }
+    kept
 }
 
 /// What it means for an attempt that an object couldn't be created.
@@ -150,8 +148,16 @@ async fn begin(
     let failed = |source| ApplyError::Build { start: Box::new(start.clone()), source };
     let template = build::pod_template(job, start, configuration).map_err(failed)?;
     let task = build::task_config_map(job, start, &template).map_err(failed)?;
-    let created = create_all(client, configuration, job, start, template, &task).await;
-    created.map_err(|error| refused(start, error))
+    let Err(error) = create_all(client, configuration, job, start, template, &task).await else { return Ok(()) };
+    let error = refused(start, error);
+    if matches!(error, ApplyError::Refused { .. }) {
+        // The next attempt makes its own.
+        let namespace = job.namespace().unwrap_or_default();
+        let owner = job.uid().unwrap_or_default();
+        delete_own(&Api::<Service>::namespaced(client.clone(), &namespace), &start.name, &owner).await?;
+        delete_own(&Api::<ConfigMap>::namespaced(client.clone(), &namespace), &start.name, &owner).await?;
+    }
+    Err(error)
 }
 
 async fn create_all(
@@ -242,10 +248,11 @@ where
 
 /// Whether what was found is the object that `owner` would have created: another task's may have its name.
 fn compare(found: &impl Resource, object: &impl Resource, owner: &str) -> Created {
-    let missing = object.labels().keys().any(|label| !found.labels().contains_key(label));
-    let another = [TASK_LABEL, TENANT_LABEL, ATTEMPT_LABEL, FROZEN_LABEL]
-        .iter()
-        .any(|label| found.labels().get(*label).is_some_and(|value| Some(value) != object.labels().get(*label)));
+    let identity = [TASK_LABEL, TENANT_LABEL, ATTEMPT_LABEL, FROZEN_LABEL];
+    let another =
+        |label: &&str| found.labels().get(*label).is_some_and(|value| Some(value) != object.labels().get(*label));
+    let another = identity.iter().any(another);
+    let missing = object.labels().iter().any(|(label, value)| found.labels().get(label) != Some(value));
     match found.uid() {
         Some(uid) if is_owned_by(found, owner) && !another => {
             if missing {
@@ -255,6 +262,17 @@ fn compare(found: &impl Resource, object: &impl Resource, owner: &str) -> Create
             }
         }
         _ => Created::NameTaken,
+    }
+}
+
+/// Deletes an object of that name, if it is the owner's.
+async fn delete_own<K>(api: &Api<K>, name: &str, owner: &str) -> Result<(), kube::Error>
+where
+    K: Resource<DynamicType = ()> + Clone + std::fmt::Debug + DeserializeOwned,
+{
+    match api.get_metadata_opt(name).await? {
+        Some(found) if is_owned_by(&found, owner) => delete(api, name, found.uid().as_deref()).await,
+        _ => Ok(()),
     }
 }
 

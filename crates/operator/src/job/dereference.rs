@@ -29,6 +29,8 @@ use crate::task_key::TaskKey;
 
 /// How long ago the kubelet may have told of trouble that still stands: it tries again every two minutes at least.
 const TROUBLE_LASTS: jiff::SignedDuration = jiff::SignedDuration::from_mins(3);
+/// The same for pods that the Job controller couldn't create: it tries again every six minutes at least.
+const REFUSAL_LASTS: jiff::SignedDuration = jiff::SignedDuration::from_mins(10);
 /// How long a worker may take to say how far it is.
 const PROGRESS_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -67,7 +69,7 @@ pub async fn dereference(context: &Context, now: Timestamp, job: RecommenderJob)
         let pods = by_job.remove(&child.uid().unwrap_or_default()).unwrap_or_default();
         let Some(mut child) = read_child(child, pods) else { continue };
         if child.lacks_pods() && child.since + PODS_EXPECTED < now {
-            child.refusal = refusal(client, &namespace, &child.uid).await?;
+            child.refusal = refusal(client, now, &namespace, &child.uid).await?;
         }
         children.push(child);
     }
@@ -193,10 +195,16 @@ fn read_container(status: &ContainerStatus) -> Container {
 }
 
 /// Why the Job controller couldn't create pods: quota and Pod Security bite there, and only an event says so.
-async fn refusal(client: &Client, namespace: &str, uid: &str) -> Result<Option<Refusal>, kube::Error> {
+async fn refusal(
+    client: &Client,
+    now: Timestamp,
+    namespace: &str,
+    uid: &str,
+) -> Result<Option<Refusal>, kube::Error> {
     let events = Api::<Event>::namespaced(client.clone(), namespace);
     let of_job = ListParams::default().fields(&format!("involvedObject.uid={uid},reason=FailedCreate"));
-    let events = events.list(&of_job).await?.items;
+    let mut events = events.list(&of_job).await?.items;
+    events.retain(|event| last_seen(event).is_some_and(|seen| seen + REFUSAL_LASTS > now));
     let since = events.iter().filter_map(|event| Some(event.first_timestamp.as_ref()?.0)).min();
     let newest = events.into_iter().max_by_key(last_seen);
     Ok(newest.and_then(|event| event.message).map(|message| Refusal { message, since }))

@@ -208,10 +208,16 @@ impl Child {
 
     /// Whether it should have more pods than it has.
     pub fn lacks_pods(&self) -> bool {
-        // Of shards that are done the pods may be gone.
-        let there = self.pods.len() + self.succeeded as usize;
+        let living = self.pods.iter().filter(|pod| !matches!(pod.container, Container::Terminated { .. }));
+        let wanted = self.parallelism.min(self.completions.saturating_sub(self.succeeded));
         let goes = self.state == ChildState::Running && !self.suspended;
-        goes && there < self.parallelism as usize
+        goes && living.count() < wanted as usize
+    }
+
+    /// Whether some of its pods work, and need none of the others for that.
+    pub fn has_shards_at_work(&self) -> bool {
+        let mut pods = self.pods.iter();
+        self.key.kind == TaskKind::Score && pods.any(|pod| matches!(pod.container, Container::Running))
     }
 
     /// Whether somebody has edited it so that it can't get on: it may have none of its pods, or not all that have to meet.

@@ -35,7 +35,7 @@ pub struct ChildJob {
     pub finished: Option<Finished>,
     /// Whether its run is published.
     pub published: bool,
-    /// Whether it has succeeded, and somebody still has to decide on its lists.
+    /// Whether it has succeeded, and its lists wait for somebody's decision or for being published.
     pub awaits_approval: bool,
     /// Whether it is being deleted.
     pub deleting: bool,
@@ -76,7 +76,8 @@ impl From<&ListedJob> for ChildJob {
             awaits_approval: status.conditions.iter().any(|condition| {
                 condition.kind == "Published"
                     && condition.status == "False"
-                    && condition.reason == "AwaitingApproval"
+                    // What is approved isn't there yet, and its job makes it so.
+                    && ["AwaitingApproval", "Publishing"].contains(&condition.reason.as_str())
             }),
             deleting: metadata.deletion_timestamp.is_some(),
             finished: finished(&status),

@@ -124,6 +124,12 @@ async fn nothing_is_started_from_fields_that_could_not_be_written_down() {
     });
     let refused = apply(&client, &reaching("10.0.0.0/8"), &job, &decision).await.unwrap_err();
     assert_eq!(taken(refused), format!("ConfigMap {frozen}"));
+
+    // What is to end ends all the same.
+    let end = Action::DeleteAttempt { name: first.name.clone(), uid: "uid".into() };
+    let decision = Decision { actions: vec![Action::Freeze(Box::new(part)), end], ..Decision::default() };
+    apply(&client, &reaching("10.0.0.0/8"), &job, &decision).await.unwrap_err();
+    assert!(cluster.object(&format!("/jobs/{}", first.name)).is_none());
 }
 
 /// The rules of the chart's role.

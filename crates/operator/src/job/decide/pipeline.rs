@@ -12,7 +12,7 @@ use super::{Action, Plan};
 use crate::job::observed::ChildState;
 use crate::job::restarts::Next;
 use crate::job::stages::{FrozenPart, stage_of};
-use crate::job::verdict::{SECRET_MISSING, obstacle};
+use crate::job::verdict::{SECRET_MISSING, UNSCHEDULABLE, obstacle};
 use crate::names::short_hash;
 use crate::task_key::TaskKey;
 
@@ -248,8 +248,11 @@ impl Plan<'_> {
 
     fn collect(&mut self, job: &Job) -> Standing {
         let key = TaskKey::of_job(TaskKind::Collect);
-        match self.drive(&key, job, "", false, |plan| plan.collect_task(job)) {
-            // What couldn't be collected takes room, no more; the next run collects it.
+        // What couldn't be collected takes room, no more; the next run collects it.
+        if self.newest(&key).is_some_and(|newest| newest.reason.as_deref() == Some(UNSCHEDULABLE)) {
+            return Standing::Done;
+        }
+        match self.drive(&key, job, kind::COMPLETE, false, |plan| plan.collect_task(job)) {
             Standing::Stuck { .. } => Standing::Done,
             other => other,
         }

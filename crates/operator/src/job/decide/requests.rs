@@ -94,7 +94,8 @@ impl Plan<'_> {
     fn is_kept_from_starting(&self, attempt: &AttemptStatus) -> bool {
         let child = self.child_of(attempt).filter(|_| attempt.outcome.is_none());
         child.is_some_and(|child| {
-            child.state == ChildState::Running && !child.suspended && obstacle(child).is_some()
+            let waits = child.state == ChildState::Running && !child.suspended && !child.has_shards_at_work();
+            waits && obstacle(child).is_some()
         })
     }
 

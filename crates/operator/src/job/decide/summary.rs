@@ -2,12 +2,13 @@
 
 use jiff::{SignedDuration, Timestamp};
 use teasel_api::progress::Progress;
-use teasel_api::spec::{Phase, ProgressStatus, TenantPhase, WorkersStatus};
+use teasel_api::spec::{Phase, ProgressStatus, PublishMode, TenantPhase, WorkersStatus};
 use teasel_api::task::TaskKind;
 
 use super::Plan;
 use super::conditions::kind;
 use crate::names::QUEUE_LABEL;
+use crate::task_key::TaskKey;
 
 /// Attempts that are kept beside each task's newest and those that run.
 const OTHER_ATTEMPTS: usize = 20;
@@ -88,6 +89,12 @@ impl Plan<'_> {
         }
     }
 
+    /// Whether lists that are made wait for somebody to approve them.
+    fn is_unapproved(&self) -> bool {
+        let publish = self.spec.publish.as_ref();
+        publish.is_some_and(|publish| publish.mode == Some(PublishMode::Manual) && publish.approved != Some(true))
+    }
+
     fn report_published(&mut self) {
         let tenants = &self.decision.status.tenants;
         let all = tenants.len();
@@ -97,10 +104,19 @@ impl Plan<'_> {
         }
         let count = |phase| tenants.iter().filter(|tenant| tenant.phase == phase).count();
         let (published, waiting) = (count(TenantPhase::Published), count(TenantPhase::Scored));
-        let message = format!("{published} of {all} tenants point to this run");
+        let mut message = format!("{published} of {all} tenants point to this run");
+        let mut scored = tenants.iter().filter(|tenant| tenant.phase == TenantPhase::Scored);
+        let hindered = scored.find_map(|tenant| {
+            let hindrance = self.hindrance(&TaskKey::of_tenant(TaskKind::Publish, &tenant.name))?;
+            Some((&tenant.name, hindrance.message))
+        });
+        if let Some((tenant, why)) = hindered {
+            message.push_str(&format!("; {tenant}: {why}"));
+        }
         let (holds, reason) = match (published, waiting) {
             (published, _) if published == all => (true, "Published"),
-            (_, 1..) => (false, "AwaitingApproval"),
+            (_, 1..) if self.is_unapproved() => (false, "AwaitingApproval"),
+            (_, 1..) => (false, "Publishing"),
             _ if self.is_finished() => (false, "NotPublished"),
             _ => (false, "Publishing"),
         };

@@ -70,12 +70,11 @@ impl Plan<'_> {
         let part = FrozenPart::Tenant { tenant: tenant.clone(), shards };
         if standing == Standing::Working {
             if !self.observed.frozen.contains(&part) {
-                // Before the attempt that is made from it.
-                let position = self.decision.actions.iter().position(|action| matches!(action, Action::Start(_)));
-                self.decision.actions.insert(
-                    position.unwrap_or(self.decision.actions.len()),
-                    Action::Freeze(Box::new(part.clone())),
-                );
+                // Right before the attempt that is made from it.
+                let actions = &self.decision.actions;
+                let started = |action: &Action| matches!(action, Action::Start(start) if start.key == key);
+                let position = actions.iter().rposition(started).unwrap_or(actions.len());
+                self.decision.actions.insert(position, Action::Freeze(Box::new(part.clone())));
             }
             let (hash, generation) = (part.hash(), self.generation);
             let hindrance = self.hindrance(&key);

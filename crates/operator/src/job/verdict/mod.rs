@@ -146,9 +146,15 @@ fn running(now: Timestamp, child: &Child, scheduling_timeout: SignedDuration, ti
         return Verdict::Ended(Box::new(End::disrupted(Disruption::NodeFailure, "NodeFailure", message)));
     }
     let next_overdue = overdue.map(|(_, by)| by).min();
+    if obstacle::lacks_task_file(child) {
+        let message = "the ConfigMap with its task file was deleted";
+        return Verdict::Ended(Box::new(End::disrupted(Disruption::Other, "TaskFileDeleted", message)));
+    }
 
     let waiting = obstacle(child);
-    let limit = waiting.as_ref().map(|obstacle| {
+    // Shards that wait keep nobody from working, and those that work aren't to be taken away for them.
+    let limited = waiting.as_ref().filter(|_| !child.has_shards_at_work());
+    let limit = limited.map(|obstacle| {
         // Pods of later shards, and those that replace others, haven't waited for as long as the Job is there.
         let since = obstacle.since.map_or(child.since, |since| since.max(child.since));
         since + if obstacle.reason == UNSCHEDULABLE { scheduling_timeout } else { timing.retry_window }
@@ -164,7 +170,9 @@ fn running(now: Timestamp, child: &Child, scheduling_timeout: SignedDuration, ti
 
 /// When to find out what keeps pods from being there, or from starting: only events say so, which nobody watches.
 fn next_look(now: Timestamp, child: &Child) -> Option<Timestamp> {
-    let missing = (child.lacks_pods() && child.refusal.is_none()).then(|| now + PODS_EXPECTED);
+    // Less and less often: what is missing for long is missed by nobody, or is said within a minute.
+    let pause = PODS_EXPECTED.max(now.duration_since(child.since) / 4);
+    let missing = (child.lacks_pods() && child.refusal.is_none()).then(|| now + pause);
     let slow = child.pods.iter().filter_map(Pod::start_is_due).filter(|due| *due > now);
     slow.chain(missing).min()
 }

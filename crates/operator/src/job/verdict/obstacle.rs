@@ -76,6 +76,12 @@ pub fn obstacle(child: &Child) -> Option<Obstacle> {
     Some(Obstacle { reason: UNSCHEDULABLE, message, since: unplaced.created })
 }
 
+/// Whether a pod can't start since its task file is gone, which the Job was created after.
+pub(super) fn lacks_task_file(child: &Child) -> bool {
+    let missing = format!("configmap \"{}\" not found", child.name);
+    child.pods.iter().filter_map(|pod| pod.trouble.as_ref()).any(|trouble| trouble.contains(&missing))
+}
+
 /// A pod one of whose containers waits for one of these reasons, and the kubelet's message.
 fn waiting<'a>(child: &'a Child, reasons: &[&str]) -> Option<(&'a Pod, &'a str)> {
     child.pods.iter().find_map(|pod| {

@@ -349,9 +349,12 @@ fn what_only_an_event_tells_is_looked_for_soon() {
         Verdict::Goes { obstacle, look_again } => (obstacle, look_again),
         Verdict::Ended(end) => panic!("{end:?}"),
     };
-    // Pods that aren't there.
-    let (_, again) = goes(&child(ChildState::Running, Vec::new()));
-    assert_eq!(again, Some(now() + PODS_EXPECTED));
+    // Pods that aren't there, less often the longer they aren't.
+    for (age, pause) in [(5, 3), (60, 15)] {
+        let since = now() - SignedDuration::from_secs(age);
+        let (_, again) = goes(&Child { since, ..child(ChildState::Running, Vec::new()) });
+        assert_eq!(again, Some(now() + SignedDuration::from_secs(pause)));
+    }
     // Once it is known why, only time is of interest.
     let refusal = Some(Refusal { message: "exceeded quota".into(), since: Some(now()) });
     let (obstacle, again) = goes(&Child { refusal, ..child(ChildState::Running, Vec::new()) });
@@ -364,4 +367,45 @@ fn what_only_an_event_tells_is_looked_for_soon() {
     let slow = Pod { scheduled: true, created: Some(now() - SignedDuration::from_secs(10)), ..Pod::default() };
     let (_, again) = goes(&child(ChildState::Running, vec![slow.clone(), slow]));
     assert_eq!(again, Some(now() + SignedDuration::from_secs(20)));
+}
+
+/// Scoring with eight shards, of which two are done, and two pods at once.
+fn shards(pods: Vec<Pod>) -> Child {
+    let (key, done) = (TaskKey::of_tenant(TaskKind::Score, "a"), ended(0, "Completed", None));
+    let pods = [vec![done.clone(), done], pods].concat();
+    Child { key, completions: 8, parallelism: 2, succeeded: 2, ..child(ChildState::Running, pods) }
+}
+
+#[test]
+fn shards_that_are_done_do_not_stand_for_pods_that_are_missing() {
+    assert!(shards(Vec::new()).lacks_pods());
+    let running = Pod { container: Container::Running, ..Pod::default() };
+    assert!(!shards(vec![running.clone(), running.clone()]).lacks_pods());
+    assert!(!Child { succeeded: 7, ..shards(vec![running]) }.lacks_pods());
+}
+
+#[test]
+fn shards_at_work_are_not_given_up_for_those_that_wait() {
+    let waiting = Pod {
+        unschedulable: Some("no room".into()),
+        created: Some(now() - SignedDuration::from_hours(1)),
+        ..Pod::default()
+    };
+    let since = now() - SignedDuration::from_hours(1);
+    let running = Pod { scheduled: true, container: Container::Running, ..Pod::default() };
+    let some_work = Child { since, ..shards(vec![running, waiting.clone()]) };
+    let Verdict::Goes { obstacle, look_again: None } = judge(now(), &some_work, TIMEOUT, &Timing::default()) else {
+        panic!("it is given up");
+    };
+    assert_eq!(obstacle.unwrap().reason, UNSCHEDULABLE);
+    let none_works = Child { since, ..shards(vec![waiting.clone(), waiting]) };
+    assert_eq!(end(&none_works).reason, UNSCHEDULABLE);
+}
+
+#[test]
+fn a_task_file_that_was_deleted_is_a_disruption() {
+    let trouble = Some("MountVolume.SetUp failed: configmap \"films-train-1\" not found".into());
+    let pod = Pod { scheduled: true, trouble, ..Pod::default() };
+    let end = end(&child(ChildState::Running, vec![pod.clone(), pod]));
+    assert_eq!((end.outcome, end.reason.as_str()), (AttemptOutcome::Disrupted, "TaskFileDeleted"));
 }

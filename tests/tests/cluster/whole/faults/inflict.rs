@@ -10,6 +10,8 @@ use crate::place::attempts;
 
 /// Until pods of a task are there.
 const SOON: Duration = Duration::from_secs(60);
+/// Prints, on a node, what workers of the first training there have said.
+const LOG_OF_THE_FIRST: &str = "cat /var/log/pods/*films*-train-1-*/worker/*.log";
 /// How long storage is silent.
 const SILENCE: Duration = Duration::from_secs(60);
 
@@ -112,6 +114,10 @@ impl<'a> Bench<'a> {
                 node.heal().unwrap();
                 let done = self.complete();
                 node.wait_until_ready_is("True", SOON).unwrap();
+                // What was cut off has ended as who lost its peers, the store or the run, or was told to.
+                let said = node.run(&["bash", "-c", LOG_OF_THE_FIRST]).unwrap();
+                let ends = ["PeerLost", "StorageUnavailable", "FencedOut", "Stopped"];
+                assert!(ends.iter().any(|end| said.contains(end)), "{said}");
                 return done;
             }
             Fault::ApiServerCutOff => return self.cut_off_from_api_server(data, &pod),
@@ -134,13 +140,15 @@ impl<'a> Bench<'a> {
                 self.wait("some checkpoints", |status| status["checkpoint"]["step"].as_u64() > Some(0));
                 return self.pod(1);
             }
-            Task::Evaluate | Task::Score | Task::Publish => {
-                if task == Task::Publish {
-                    self.approve();
-                }
+            Task::Evaluate | Task::Score => {
                 // It is told before its pods are made.
                 self.wait("the task's attempt", |status| !attempts(status, task.name()).is_empty());
                 silence();
+            }
+            Task::Publish => {
+                self.wait_for_approval();
+                silence();
+                self.approve();
             }
         }
         let pods = wait_for("a pod of the task", SOON, || Ok(self.running(task).into_iter().next()));
@@ -235,9 +243,8 @@ impl<'a> Bench<'a> {
         rule("--append");
         self.begin(data, Some(node.name()), CORE, Task::Train);
         // Nobody reports its end: its log lies on the node. The workers go on there until they find themselves fenced out.
-        let log = "cat /var/log/pods/*films*-train-1-*/worker/*.log";
         wait_for("the old attempt to be fenced out", Duration::from_secs(180), || {
-            let log = node.run(&["bash", "-c", log])?;
+            let log = node.run(&["bash", "-c", LOG_OF_THE_FIRST])?;
             anyhow::ensure!(log.contains("FencedOut"), "{log}");
             Ok(Some(()))
         })

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use rand::seq::IndexedRandom;
 use serde_json::{Value, json};
-use teasel_tests::cluster::{Cluster, alone_with_real_nodes, wait_for};
+use teasel_tests::cluster::{Cluster, POD_IMAGE, alone_with_real_nodes, wait_for};
 use teasel_tests::lists::Row;
 
 use self::case::{Case, Fault, Task};
@@ -65,6 +65,7 @@ impl<'a> Bench<'a> {
         let data = self.copy_data(&format!("{} epochs", epochs(task))).await;
         self.begin(&data, None, CORE, task);
         if task == Task::Publish {
+            self.wait_for_approval();
             self.approve();
         }
         let done = self.complete();
@@ -122,8 +123,13 @@ impl<'a> Bench<'a> {
             });
             spec["scoring"]["tenants"] = json!(tenants);
             spec["scoring"]["template"] = template;
-            if task == Task::Publish {
-                spec["publish"] = json!({"mode": "Manual"});
+            // Short tasks wait for a moment, in which the store is silenced before they ask it for anything.
+            let first = json!([{"name": "wait", "image": POD_IMAGE, "args": ["wait", "5"]}]);
+            match task {
+                Task::Prepare | Task::Train => {}
+                Task::Evaluate => spec["training"]["template"]["spec"]["initContainers"] = first,
+                Task::Score => spec["scoring"]["template"]["spec"]["initContainers"] = first,
+                Task::Publish => spec["publish"] = json!({"mode": "Manual"}),
             }
         });
     }
@@ -161,10 +167,14 @@ impl<'a> Bench<'a> {
         }
     }
 
-    fn approve(&self) {
+    fn wait_for_approval(&self) {
         self.wait("somebody to approve", |status| {
-            condition(status, "Published").is_some_and(|published| published["reason"] == "AwaitingApproval")
+            let awaited = |condition: &Value| condition["reason"] == "AwaitingApproval";
+            status["phase"] == "Succeeded" && condition(status, "Published").is_some_and(awaited)
         });
+    }
+
+    fn approve(&self) {
         self.place.patch(json!({"spec": {"publish": {"approved": true}}})).unwrap();
     }
 
@@ -214,7 +224,8 @@ fn check_counters(case: Case, status: &Value) {
         "Succeeded" => assert_eq!(counted, (None, None), "{case}: {ends:?}"),
         _ => {
             assert_eq!(counted.0, None, "{case}: {ends:?}");
-            assert!(counted.1 >= Some(1), "{case}: {ends:?}");
+            // One more where what was taken away has met with its successor.
+            assert!((Some(1)..=Some(2)).contains(&counted.1), "{case}: {ends:?}");
             assert!(status["disruptions"][case.counter()].as_u64() >= Some(1), "{case}: {status:#}");
         }
     }

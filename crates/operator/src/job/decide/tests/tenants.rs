@@ -69,6 +69,36 @@ fn an_approval_publishes_what_waits() {
 }
 
 #[test]
+fn what_keeps_an_approved_tenant_from_being_published_is_told() {
+    let mut world = World::at_scoring(&["a"], |job| job["spec"]["publish"] = json!({"mode": "Manual"}));
+    world.score_unpublished("a");
+    world.succeed(TaskKind::Collect);
+    world.edit(|job| job["spec"]["publish"]["approved"] = json!(true));
+    world.settle();
+    let key = TaskKey::of_tenant(TaskKind::Publish, "a");
+    let child = world.children.iter_mut().find(|child| child.key == key).unwrap();
+    child.pods[0] = Pod { unschedulable: Some("no node has room".into()), ..Pod::default() };
+    world.step(usize::MAX);
+    assert_eq!(world.reason_of("Published"), "False/Publishing");
+    let status = world.status();
+    let said = &status.conditions.iter().find(|condition| condition.kind == "Published").unwrap().message;
+    assert!(said.contains("a: ") && said.contains("no node has room"), "{said}");
+}
+
+#[test]
+fn what_keeps_a_run_from_being_collected_is_told_and_keeps_the_job_for_a_while_only() {
+    let mut world = World::at_scoring(&["a"], |_| {});
+    world.score("a");
+    let child = world.children.iter_mut().find(|child| child.key.kind == TaskKind::Collect).unwrap();
+    child.pods[0] = Pod { unschedulable: Some("no node has room".into()), ..Pod::default() };
+    world.step(usize::MAX);
+    assert_eq!(world.reason_of("Complete"), "False/Unschedulable");
+    world.now += SignedDuration::from_mins(11);
+    world.settle();
+    assert_eq!((world.phase(), world.reason_of("Complete")), (Phase::Succeeded, "True/Completed".into()));
+}
+
+#[test]
 fn a_job_is_not_complete_while_something_approved_waits_to_be_published_again() {
     let mut world = World::at_scoring(&["a"], |job| job["spec"]["publish"] = json!({"mode": "Manual"}));
     world.end_scoring_unpublished("a");
