@@ -25,10 +25,11 @@ demo: build ## Trains on MovieLens-100k with two workers and publishes for two t
 test: tools cluster-tools lint deny ## Runs everything that checks the project.
 	@scripts/movielens-100k
 	@scripts/seaweedfs > /dev/null
-	@$(ENVIRONMENT); cargo build --workspace --all-targets
-	@$(MAKE) --no-print-directory cluster-tests
-	@$(ENVIRONMENT); scripts/side-by-side "$(RUN_CLUSTER)" "nice $(RUN_CRON)" \
-	"nice cargo test --workspace --all-targets -- --test-threads 2; nice cargo test --workspace --doc"
+	@$(ENVIRONMENT); \
+	cargo build --workspace --all-targets; \
+	cargo test --workspace --all-targets -- --test-threads 2; \
+	cargo test --workspace --doc
+	@$(MAKE) --no-print-directory test-cluster
 
 test-cluster: tools cluster-tools cluster-tests ## Runs the tests that need Go or Kubernetes alone, on a cluster that they start (its build takes ten minutes, once).
 	@$(ENVIRONMENT); scripts/side-by-side "$(RUN_CLUSTER)" "nice $(RUN_CRON)"
