@@ -248,20 +248,16 @@ where
 
 /// Whether what was found is the object that `owner` would have created: another task's may have its name.
 fn compare(found: &impl Resource, object: &impl Resource, owner: &str) -> Created {
-    let identity = [TASK_LABEL, TENANT_LABEL, ATTEMPT_LABEL, FROZEN_LABEL];
-    let another =
-        |label: &&str| found.labels().get(*label).is_some_and(|value| Some(value) != object.labels().get(*label));
-    let another = identity.iter().any(another);
-    let missing = object.labels().iter().any(|(label, value)| found.labels().get(label) != Some(value));
-    match found.uid() {
-        Some(uid) if is_owned_by(found, owner) && !another => {
-            if missing {
-                Created::Unlabelled(uid)
-            } else {
-                Created::There
-            }
+    let (labels, wanted) = (found.labels(), object.labels());
+    let of_another = [TASK_LABEL, TENANT_LABEL, ATTEMPT_LABEL, FROZEN_LABEL]
+        .iter()
+        .any(|label| labels.get(*label).is_some_and(|value| Some(value) != wanted.get(*label)));
+    match found.uid().filter(|_| is_owned_by(found, owner) && !of_another) {
+        None => Created::NameTaken,
+        Some(uid) if wanted.iter().any(|(label, value)| labels.get(label) != Some(value)) => {
+            Created::Unlabelled(uid)
         }
-        _ => Created::NameTaken,
+        Some(_) => Created::There,
     }
 }
 

@@ -105,7 +105,9 @@ impl Plan<'_> {
         let count = |phase| tenants.iter().filter(|tenant| tenant.phase == phase).count();
         let (published, waiting) = (count(TenantPhase::Published), count(TenantPhase::Scored));
         let mut message = format!("{published} of {all} tenants point to this run");
-        let mut scored = tenants.iter().filter(|tenant| tenant.phase == TenantPhase::Scored);
+        // Where nothing is published yet, nobody is kept from it, and there may be many tenants.
+        let publishes = self.attempts().iter().any(|attempt| attempt.task == TaskKind::Publish);
+        let mut scored = tenants.iter().filter(|tenant| publishes && tenant.phase == TenantPhase::Scored);
         let hindered = scored.find_map(|tenant| {
             let hindrance = self.hindrance(&TaskKey::of_tenant(TaskKind::Publish, &tenant.name))?;
             Some((&tenant.name, hindrance.message))

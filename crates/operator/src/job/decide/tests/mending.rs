@@ -277,13 +277,9 @@ fn what_was_to_end_does_though_the_operator_died_before_it_told_anybody() {
 #[test]
 fn what_keeps_a_tenant_from_being_scored_is_told() {
     let mut world = World::at_scoring(&["a", "b"], |_| {});
-    let key = TaskKey::of_tenant(TaskKind::Score, "b");
-    let child = world.children.iter_mut().find(|child| child.key == key).unwrap();
-    child.pods[0] = Pod { unschedulable: Some("no node has room".into()), ..Pod::default() };
-    world.step(usize::MAX);
+    world.find_no_room(&TaskKey::of_tenant(TaskKind::Score, "b"));
     assert_eq!(world.reason_of("Scored"), "False/Unschedulable");
-    let status = world.status();
-    let said = &status.conditions.iter().find(|condition| condition.kind == "Scored").unwrap().message;
+    let (status, said) = (world.status(), world.message_of("Scored"));
     assert!(said.contains("b: ") && said.contains("no node has room"), "{said}");
     assert!(status.tenants[1].message.as_ref().unwrap().contains("no node has room"), "{:?}", status.tenants);
     // That is no restart, of which there is one only when an attempt has ended.

@@ -79,6 +79,19 @@ impl World {
         found.map_or_else(|| format!("no {kind}"), |found| format!("{}/{}", found.status, found.reason))
     }
 
+    fn message_of(&self, kind: &str) -> String {
+        let status = self.status();
+        let found = status.conditions.iter().find(|condition| condition.kind == kind);
+        found.map(|found| found.message.clone()).unwrap_or_default()
+    }
+
+    /// Lets the scheduler find no node for a pod of the task, and decides once.
+    fn find_no_room(&mut self, key: &TaskKey) {
+        let child = self.children.iter_mut().find(|child| child.key == *key).unwrap();
+        child.pods[0] = Pod { unschedulable: Some("no node has room".into()), ..Pod::default() };
+        self.step(usize::MAX);
+    }
+
     fn edit(&mut self, change: impl FnOnce(&mut Value)) {
         let mut job = serde_json::to_value(&self.job).unwrap();
         change(&mut job);

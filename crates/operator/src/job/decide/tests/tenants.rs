@@ -75,13 +75,9 @@ fn what_keeps_an_approved_tenant_from_being_published_is_told() {
     world.succeed(TaskKind::Collect);
     world.edit(|job| job["spec"]["publish"]["approved"] = json!(true));
     world.settle();
-    let key = TaskKey::of_tenant(TaskKind::Publish, "a");
-    let child = world.children.iter_mut().find(|child| child.key == key).unwrap();
-    child.pods[0] = Pod { unschedulable: Some("no node has room".into()), ..Pod::default() };
-    world.step(usize::MAX);
+    world.find_no_room(&TaskKey::of_tenant(TaskKind::Publish, "a"));
     assert_eq!(world.reason_of("Published"), "False/Publishing");
-    let status = world.status();
-    let said = &status.conditions.iter().find(|condition| condition.kind == "Published").unwrap().message;
+    let said = world.message_of("Published");
     assert!(said.contains("a: ") && said.contains("no node has room"), "{said}");
 }
 
@@ -89,9 +85,7 @@ fn what_keeps_an_approved_tenant_from_being_published_is_told() {
 fn what_keeps_a_run_from_being_collected_is_told_and_keeps_the_job_for_a_while_only() {
     let mut world = World::at_scoring(&["a"], |_| {});
     world.score("a");
-    let child = world.children.iter_mut().find(|child| child.key.kind == TaskKind::Collect).unwrap();
-    child.pods[0] = Pod { unschedulable: Some("no node has room".into()), ..Pod::default() };
-    world.step(usize::MAX);
+    world.find_no_room(&TaskKey::of_job(TaskKind::Collect));
     assert_eq!(world.reason_of("Complete"), "False/Unschedulable");
     world.now += SignedDuration::from_mins(11);
     world.settle();
