@@ -73,6 +73,14 @@ impl<'a> Namespace<'a> {
         self.cluster.kubectl_with(&arguments, manifests)
     }
 
+    /// Merges a patch into an object of the namespace.
+    ///
+    /// # Errors
+    /// Where it isn't there, or the API server refuses the patch.
+    pub fn patch(&self, kind: &str, name: &str, patch: &Value) -> Result<String> {
+        self.kubectl(&["patch", kind, name, "--type=merge", "--patch", &patch.to_string()])
+    }
+
     /// Runs helm in the namespace; see [`Cluster::helm`].
     ///
     /// # Errors

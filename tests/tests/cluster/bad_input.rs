@@ -1,19 +1,21 @@
 //! One job of which everything is wrong, one thing after another: each is named with what to do, and once that is done,
 //! the same job goes on.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 use teasel_tests::cluster::shared_with_real_nodes;
 
 use crate::place::{Place, attempts, condition};
 
 /// Waits until a condition that isn't met says all of this.
-fn hears(place: &Place<'_>, kind: &str, words: &[&str]) -> Value {
+fn hears(place: &Place<'_>, kind: &str, words: &[&str]) {
     place.wait(&format!("{kind} to say {words:?}"), |status| {
         condition(status, kind).is_some_and(|found| {
             let said = found["message"].as_str().unwrap_or_default();
             found["status"] == "False" && words.iter().all(|word| said.contains(word))
         })
-    })
+    });
 }
 
 fn requests(cpu: &str) -> Value {
@@ -28,11 +30,14 @@ fn patch(place: &Place<'_>, spec: Value) {
 async fn whatever_is_wrong_with_a_job_is_named_and_mended_without_creating_it_anew() {
     let Some(cluster) = shared_with_real_nodes() else { return };
     let place = Place::make(&cluster).await;
-    let secret = |change: fn(&mut std::collections::BTreeMap<String, String>)| {
+    let secret = |change: fn(&mut BTreeMap<String, String>)| {
         place.namespace.kubectl(&["delete", "secret", "films-storage", "--ignore-not-found"]).unwrap();
         place.namespace.apply(&place.store.secret_manifest("films", change)).unwrap();
     };
-    let interactions = |uri: String| json!({"data": {"interactions": {"location": {"uri": uri, "secretRef": {"name": "films-storage"}}}}});
+    let interactions = |uri: &str| {
+        let location = json!({"uri": uri, "secretRef": {"name": "films-storage"}});
+        json!({"data": {"interactions": {"location": location}}})
+    };
     let quota = |cpu: &str| {
         let hard = json!({"requests.cpu": cpu});
         json!({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "few"}, "spec": {"hard": hard}})
@@ -53,12 +58,11 @@ async fn whatever_is_wrong_with_a_job_is_named_and_mended_without_creating_it_an
         spec["gates"] = json!([{"metric": "ndgc@100", "minimum": 0.01}]);
         spec["scoring"]["tenants"][0]["output"]["uri"] = json!("s3://nowhere/lists");
     });
-    let told = hears(
+    hears(
         &place,
         "Validated",
         &["spec.data.template.spec.containers[0].envFrom", "city-storage", "spec.gates[0].metric", "ndgc@100"],
     );
-    println!("{:#}", condition(&told, "Validated").unwrap());
     // What can't be written at all is refused at once.
     let refused = place.patch(json!({"spec": {"scoring": {"tenants": [{"name": name}]}}})).unwrap_err().to_string();
     assert!(refused.contains("spec.scoring.tenants[0].name"), "{refused}");
@@ -84,9 +88,9 @@ async fn whatever_is_wrong_with_a_job_is_named_and_mended_without_creating_it_an
     place.teasel(&["retry", "films"]);
     // Places.
     hears(&place, "Prepared", &["raw/nothing.csv", "isn't there"]);
-    patch(&place, interactions("s3://nowhere/interactions.csv".into()));
+    patch(&place, interactions("s3://nowhere/interactions.csv"));
     hears(&place, "Prepared", &["s3://nowhere/interactions.csv"]);
-    patch(&place, interactions(place.store.uri("raw/interactions.csv")));
+    patch(&place, interactions(&place.store.uri("raw/interactions.csv")));
 
     // What no Job may be, and what Pod Security refuses.
     hears(&place, "Trained", &["privileged", "spec.training.template"]);

@@ -31,8 +31,7 @@ impl Schedule<'_> {
     }
 
     fn patch(&self, patch: &Value) {
-        let patch = patch.to_string();
-        self.0.namespace.kubectl(&["patch", "srecjob", "nightly", "--type=merge", "--patch", &patch]).unwrap();
+        self.0.namespace.patch("srecjob", "nightly", patch).unwrap();
     }
 
     fn annotate(&self, name: &str, value: &str) {

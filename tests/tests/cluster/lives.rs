@@ -153,8 +153,7 @@ fn apply(living: &Living<'_>, object: &Value) {
 }
 
 fn patch(living: &Living<'_>, kind: &str, name: &str, spec: &Value) {
-    let patch = json!({"spec": spec}).to_string();
-    living.namespace.kubectl(&["patch", kind, name, "--type=merge", "--patch", &patch]).unwrap();
+    living.namespace.patch(kind, name, &json!({"spec": spec})).unwrap();
 }
 
 fn succeed(living: &mut Living<'_>, name: &str) {

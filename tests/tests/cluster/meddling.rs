@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use teasel_tests::cluster::{Cluster, Namespace, Nodes, Options, wait_for};
 
 use crate::crashes::{is_deep, seeded};
-use crate::place::condition;
+use crate::place::{condition, delete_films};
 use crate::scale::{ends_well, job, light_workers};
 
 const DONE: Duration = Duration::from_secs(180);
@@ -72,9 +72,8 @@ fn patch_of(random: &mut StdRng, kind: &str) -> Value {
 /// Does something, and says what, and whether it was let.
 fn meddle(random: &mut StdRng, namespace: &Namespace<'_>) -> String {
     let tried = if random.random_bool(0.4) {
-        let edit = json!({"spec": edit(random)}).to_string();
-        let patch = ["patch", "recjob", "films", "--type=merge", "--patch", &edit];
-        (edit.clone(), namespace.kubectl(&patch))
+        let edit = json!({"spec": edit(random)});
+        (edit.to_string(), namespace.patch("recjob", "films", &edit))
     } else {
         let objects = namespace.json(&["get", "jobs,pods,services,configmaps,networkpolicies"]).unwrap();
         let objects = objects["items"].as_array().unwrap().iter();
@@ -85,9 +84,8 @@ fn meddle(random: &mut StdRng, namespace: &Namespace<'_>) -> String {
         if random.random_bool(0.5) {
             (format!("delete {kind} {name}"), namespace.kubectl(&["delete", kind, name, "--wait=false"]))
         } else {
-            let patch = patch_of(random, kind).to_string();
-            let tried = namespace.kubectl(&["patch", kind, name, "--type=merge", "--patch", &patch]);
-            (format!("{kind} {name}: {patch}"), tried)
+            let patch = patch_of(random, kind);
+            (format!("{kind} {name}: {patch}"), namespace.patch(kind, name, &patch))
         }
     };
     match tried {
@@ -117,8 +115,8 @@ fn live(random: &mut StdRng, namespace: &Namespace<'_>) {
         std::thread::sleep(Duration::from_millis(random.random_range(0..1500)));
     }
     // Whoever suspended it or wanted to be asked lets it go on.
-    let resume = json!({"spec": {"suspend": null, "publish": null, "scoring": {"rollout": null}}}).to_string();
-    namespace.kubectl(&["patch", "recjob", "films", "--type=merge", "--patch", &resume]).unwrap();
+    let resume = json!({"spec": {"suspend": null, "publish": null, "scoring": {"rollout": null}}});
+    namespace.patch("recjob", "films", &resume).unwrap();
     wait_for("the job to be done", DONE, || {
         let suspended = namespace.kubectl(&[
             "get",
@@ -126,8 +124,7 @@ fn live(random: &mut StdRng, namespace: &Namespace<'_>) {
             "--output=jsonpath={.items[?(@.spec.suspend==true)].metadata.name}",
         ])?;
         for name in suspended.split_whitespace() {
-            let resume = json!({"spec": {"suspend": false}}).to_string();
-            namespace.kubectl(&["patch", "job", name, "--type=merge", "--patch", &resume])?;
+            namespace.patch("job", name, &json!({"spec": {"suspend": false}}))?;
         }
         let job = namespace.json(&["get", "recjob", "films"])?;
         let status = &job["status"];
@@ -143,14 +140,7 @@ fn live(random: &mut StdRng, namespace: &Namespace<'_>) {
         Ok(Some(()))
     })
     .unwrap();
-    namespace.kubectl(&["delete", "recjob", "films", "--timeout=30s"]).unwrap();
-    wait_for("everything to be gone", DONE, || {
-        let kinds = "jobs,pods,services,configmaps,networkpolicies";
-        let left = namespace.kubectl(&["get", kinds, "--output=name"])?;
-        ensure!(!left.contains("films"), "{left}");
-        Ok(Some(()))
-    })
-    .unwrap();
+    delete_films(namespace);
 }
 
 #[test]

@@ -59,7 +59,7 @@ impl<'a> Place<'a> {
     }
 
     pub(crate) fn patch(&self, patch: Value) -> Result<String> {
-        self.namespace.kubectl(&["patch", "recjob", "films", "--type=merge", "--patch", &patch.to_string()])
+        self.namespace.patch("recjob", "films", &patch)
     }
 
     /// Runs `kubectl teasel` in the namespace; it must end well.
@@ -113,20 +113,25 @@ impl<'a> Place<'a> {
 
     /// Deletes the job, and waits until nothing is left of it.
     pub(crate) fn delete(&self) {
-        self.namespace.kubectl(&["delete", "recjob", "films", "--timeout=30s"]).unwrap();
-        wait_for("everything to be gone", Duration::from_secs(60), || {
-            let kinds = "jobs,pods,services,configmaps,networkpolicies";
-            let left = self.namespace.kubectl(&["get", kinds, "--output=name"])?;
-            anyhow::ensure!(!left.contains("films"), "{left}");
-            Ok(Some(()))
-        })
-        .unwrap();
+        delete_films(&self.namespace);
     }
 
     pub(crate) async fn published_run(&self) -> Option<String> {
         let output = self.store.open("city/lists").unwrap();
         current(&output).await.unwrap().map(|pointer| pointer.run)
     }
+}
+
+/// Deletes the job `films`, and waits until nothing is left of it.
+pub(crate) fn delete_films(namespace: &Namespace<'_>) {
+    namespace.kubectl(&["delete", "recjob", "films", "--timeout=30s"]).unwrap();
+    wait_for("everything to be gone", Duration::from_secs(60), || {
+        let kinds = "jobs,pods,services,configmaps,networkpolicies";
+        let left = namespace.kubectl(&["get", kinds, "--output=name"])?;
+        anyhow::ensure!(!left.contains("films"), "{left}");
+        Ok(Some(()))
+    })
+    .unwrap();
 }
 
 pub(crate) fn condition<'a>(status: &'a Value, kind: &str) -> Option<&'a Value> {

@@ -11,8 +11,7 @@ use crate::place::{Place, attempts, condition};
 const SOON: Duration = Duration::from_secs(60);
 
 fn set_suspended(namespace: &Namespace<'_>, job: &str, suspend: bool) {
-    let patch = json!({"spec": {"suspend": suspend}}).to_string();
-    namespace.kubectl(&["patch", "job", job, "--type=merge", "--patch", &patch]).unwrap();
+    namespace.patch("job", job, &json!({"spec": {"suspend": suspend}})).unwrap();
 }
 
 /// The Job of the only attempt that hasn't ended, once it is there.

@@ -98,8 +98,7 @@ fn a_pointer_is_moved_or_the_no_is_told() {
 fn a_manual_job_is_approved() {
     let namespace = CLUSTER.namespace().unwrap();
     apply_job(&namespace, "films", None);
-    let manual = json!({"spec": {"publish": {"mode": "Manual"}}}).to_string();
-    namespace.kubectl(&["patch", "recjob", "films", "--type=merge", "--patch", &manual]).unwrap();
+    namespace.patch("recjob", "films", &json!({"spec": {"publish": {"mode": "Manual"}}})).unwrap();
     set_status(&namespace, "recjob/films", &json!({"tenants": [{"name": "city", "phase": "Scored"}]}));
     let ended = answered(&namespace, "recjob/films", &["publish", "films"], |job| {
         (job["spec"]["publish"]["approved"] == true).then(|| {
