@@ -211,6 +211,13 @@ impl Plan<'_> {
             })
         };
         let some_missing = job.scoring.tenants.iter().any(|tenant| missing(self, tenant));
+        if self.decision.status.dataset.is_some() && !self.is_frozen(Stage::Data) {
+            // It was prepared by an attempt whose fields could still be edited.
+            match self.newest(&key).is_some_and(|newest| self.is_edited(newest, job)) {
+                true => self.status().dataset = None,
+                false => self.freeze(Stage::Data, job),
+            }
+        }
         if self.decision.status.dataset.is_some() && !some_missing {
             return Standing::Done;
         }
@@ -285,7 +292,7 @@ impl Plan<'_> {
             Some(Next::Done) if !again => return Standing::Done,
             Some(Next::Again) if self.reads_outcome(key, job, &make) => {}
             None | Some(Next::Again | Next::Done) => {
-                if let Some(stage) = stage_of(key.kind) {
+                if let Some(stage) = stage_of(key.kind).filter(|_| !self.is_open(key)) {
                     self.freeze(stage, job);
                 }
                 let made = make(self);
@@ -294,14 +301,14 @@ impl Plan<'_> {
             Some(Next::Running) => {
                 self.ensure_started(key, make);
                 if key.kind == TaskKind::Prepare {
-                    match self.lacks_something(key) {
+                    match self.is_open(key) {
                         true => self.thaw(Stage::Data),
                         false => self.freeze(Stage::Data, job),
                     }
                 }
             }
             Some(Next::AgainAt(at)) => {
-                if key.kind == TaskKind::Prepare && self.lacks_something(key) {
+                if self.is_open(key) {
                     self.thaw(Stage::Data);
                 }
                 self.wake(at);
@@ -356,6 +363,16 @@ impl Plan<'_> {
             Some(outcome) => outcome == AttemptOutcome::PermanentFailure,
             None => self.child_of(attempt).and_then(obstacle).is_some_and(|found| found.reason == SECRET_MISSING),
         }
+    }
+
+    /// Whether a preparation's fields may be edited: it lacks something, or tries again after it did. One that tries
+    /// again ends soon and often, and whoever names another file shouldn't have to wait for a moment between two of them.
+    fn is_open(&self, key: &TaskKey) -> bool {
+        let Some(attempt) = self.newest(key).filter(|newest| newest.task == TaskKind::Prepare) else {
+            return false;
+        };
+        let retries = attempt.outcome.is_none() && attempt.retrying_since.is_some();
+        !attempt.mended && (retries || self.lacks_something(key))
     }
 
     /// What keeps a task from being worked on, where something does.

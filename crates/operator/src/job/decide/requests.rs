@@ -80,7 +80,7 @@ impl Plan<'_> {
 
     /// Whether the attempt would be made from other fields now. Another release of the operator may resolve the same
     /// fields otherwise: that mends nothing.
-    fn is_edited(&self, attempt: &AttemptStatus, job: &Job) -> bool {
+    pub(super) fn is_edited(&self, attempt: &AttemptStatus, job: &Job) -> bool {
         if attempt.task == TaskKind::Publish {
             let mut tenants = job.scoring.tenants.iter();
             let tenant = tenants.find(|tenant| Some(&tenant.name) == attempt.tenant.as_ref());
@@ -99,7 +99,7 @@ impl Plan<'_> {
         })
     }
 
-    /// Whether an attempt runs whose fields may be edited: it has just got what it lacked.
+    /// Whether an attempt runs whose fields may be edited: the one before lacked something, or it did itself.
     fn is_unfrozen(&self, attempt: &AttemptStatus) -> bool {
         attempt.task == TaskKind::Prepare && attempt.outcome.is_none() && !self.is_frozen(Stage::Data)
     }

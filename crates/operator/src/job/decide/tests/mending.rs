@@ -262,6 +262,48 @@ fn a_place_can_be_corrected_while_what_it_lacks_is_waited_for() {
     assert_eq!(world.reason_of("Validated"), "True/Valid");
 }
 
+/// A world whose preparation tries again after it lacked something.
+fn retrying() -> World {
+    let mut world = World::new(&["a"], |_| {});
+    world.settle();
+    world.end(&TaskKey::of_job(TaskKind::Prepare), ExitCode::InputMissing, |_| {});
+    world.settle();
+    assert_eq!((world.started.len(), world.phase(), world.status().frozen.len()), (2, Phase::Preparing, 0));
+    world
+}
+
+#[test]
+fn a_place_can_be_corrected_while_another_attempt_looks_for_what_it_lacked() {
+    let mut world = retrying();
+    world.edit(|job| job["spec"]["data"]["interactions"]["location"]["uri"] = json!("s3://lake/y.csv"));
+    world.settle();
+    let (_, number, Task::Prepare(task)) = world.started.last().unwrap() else { panic!("no prepare") };
+    assert_eq!((*number, task.data.interactions.location.uri.as_str()), (3, "s3://lake/y.csv"));
+    assert_eq!((world.reason_of("Validated"), world.status().frozen.len()), ("True/Valid".into(), 1));
+}
+
+#[test]
+fn what_an_attempt_has_prepared_that_found_what_was_lacking_is_frozen() {
+    let mut world = retrying();
+    world.succeed(TaskKind::Prepare);
+    assert_eq!((world.phase(), world.status().frozen.len()), (Phase::Training, 2));
+}
+
+#[test]
+fn what_was_prepared_from_fields_that_were_edited_meanwhile_is_prepared_again() {
+    let mut world = retrying();
+    world.end(&TaskKey::of_job(TaskKind::Prepare), ExitCode::Done, |outcome| {
+        outcome.dataset = Some("dataset".into());
+    });
+    world.edit(|job| job["spec"]["data"]["interactions"]["location"]["uri"] = json!("s3://lake/y.csv"));
+    world.settle();
+    let (_, number, Task::Prepare(task)) = world.started.last().unwrap() else { panic!("no prepare") };
+    assert_eq!((*number, task.data.interactions.location.uri.as_str()), (3, "s3://lake/y.csv"));
+    assert_eq!((world.phase(), world.status().dataset.is_none()), (Phase::Preparing, true));
+    world.succeed(TaskKind::Prepare);
+    assert_eq!(world.phase(), Phase::Training);
+}
+
 #[test]
 fn what_was_to_end_does_though_the_operator_died_before_it_told_anybody() {
     let mut world = World::new(&["a"], |_| {});
