@@ -18,6 +18,7 @@ use teasel_api::task::TaskKind;
 
 use super::build::{FROZEN_KEY, TELEMETRY_PORT};
 use super::observed::{Child, ChildState, Container, Lineage, Observed, PODS_EXPECTED, Pod, Refusal};
+use super::verdict::is_missing_task_file;
 use crate::context::Context;
 use crate::names::{
     ATTEMPT_LABEL, FROZEN_LABEL, JOB_UID_LABEL, SCHEDULE_LABEL, SCHEDULED_AT_ANNOTATION, TASK_LABEL, TENANT_LABEL,
@@ -49,18 +50,25 @@ pub async fn dereference(context: &Context, now: Timestamp, job: RecommenderJob)
         Api::<CorePod>::namespaced(client.clone(), &namespace),
     );
     let config_maps = Api::<ConfigMap>::namespaced(client.clone(), &namespace);
-    let (jobs, config_maps) = tokio::try_join!(jobs.list(&of_job), config_maps.list(&frozen))?;
+    let (jobs, frozen) = tokio::try_join!(jobs.list(&of_job), config_maps.list(&frozen))?;
     // The pods later: a Job that has failed is judged by how its pods ended, so they must not be older than it.
     let pods = pods.list(&of_job).await?;
 
     let mut by_job: BTreeMap<String, Vec<Pod>> = BTreeMap::new();
     for pod in &pods.items {
-        let owner = controller_of(pod).map(|owner| owner.uid.clone());
+        let (owner, job_name) = controller_of(pod).map(|owner| (owner.uid.clone(), owner.name.clone())).unzip();
+        let job_name = job_name.unwrap_or_default();
         let mut read = read_pod(pod);
         let of_job = by_job.entry(owner.unwrap_or_default()).or_default();
         // One of a Job stands for all: asking is expensive.
         if read.is_slow_to_start(now) && !of_job.iter().any(|other: &Pod| other.is_slow_to_start(now)) {
             read.trouble = trouble(client, now, pod).await?;
+            // Kubelets may find out late that it is there.
+            if read.trouble.as_ref().is_some_and(|trouble| is_missing_task_file(trouble, &job_name))
+                && config_maps.get_metadata_opt(&job_name).await?.is_some()
+            {
+                read.trouble = None;
+            }
         }
         of_job.push(read);
     }
@@ -73,10 +81,8 @@ pub async fn dereference(context: &Context, now: Timestamp, job: RecommenderJob)
         }
         children.push(child);
     }
-    let lingering =
-        by_job.into_values().flatten().filter(|pod| !matches!(pod.container, Container::Terminated { .. }));
-    let lingering = lingering.collect();
-    let frozen = config_maps
+    let lingering = by_job.into_values().flatten().filter(|pod| !pod.has_ended()).collect();
+    let frozen = frozen
         .items
         .iter()
         .filter(|map| is_owned_by(*map, &uid))
@@ -151,6 +157,13 @@ fn read_pod(pod: &CorePod) -> Pod {
     let limits = worker.and_then(|worker| worker.resources.as_ref()?.limits.as_ref());
     let containers = status.init_container_statuses.iter().chain(&status.container_statuses).flatten();
     let (workers, others): (Vec<_>, Vec<_>) = containers.partition(|status| status.name == WORKER_CONTAINER);
+    let container = workers.first().map(|worker| read_container(worker)).unwrap_or_default();
+    let has_failed = status.phase.as_deref() == Some("Failed");
+    let container = match container {
+        Container::Terminated { .. } => container,
+        _ if has_failed => Container::Gone,
+        _ => container,
+    };
     Pod {
         created: pod.creation_timestamp().map(|time| time.0),
         name: pod.name_any(),
@@ -167,7 +180,7 @@ fn read_pod(pod: &CorePod) -> Pod {
         reason: status.reason.clone(),
         message: status.message.clone(),
         memory_limit: limits.and_then(|limits| Some(limits.get("memory")?.0.clone())),
-        container: workers.first().map(|worker| read_container(worker)).unwrap_or_default(),
+        container,
         others: others.into_iter().map(read_container).collect(),
         trouble: None,
     }
@@ -284,4 +297,33 @@ async fn progress(context: &Context, uid: &str, children: &[Child]) -> Option<Pr
         context.http.get(format!("http://{authority}/progress")).timeout(PROGRESS_TIMEOUT).send().await.ok()?;
     let bytes = answer.error_for_status().ok()?.bytes().await.ok()?;
     serde_json::from_slice(&bytes).ok()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use rstest::rstest;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[rstest]
+    #[case::refused_by_the_kubelet(json!({"phase": "Failed", "reason": "OutOfcpu"}), true)]
+    #[case::on_a_lost_node(json!({"phase": "Failed", "containerStatuses": [status(json!({"running": {}}))]}), true)]
+    #[case::to_start(json!({"phase": "Pending"}), false)]
+    #[case::at_work(json!({"phase": "Running", "containerStatuses": [status(json!({"running": {}}))]}), false)]
+    #[case::failed(
+        json!({"phase": "Failed", "containerStatuses": [status(json!({"terminated": {"exitCode": 1}}))]}),
+        false
+    )]
+    fn a_pod_that_failed_without_its_worker_is_gone(#[case] status: Value, #[case] gone: bool) {
+        let pod = serde_json::from_value(json!({"metadata": {"name": "p"}, "status": status})).unwrap();
+        assert_eq!(matches!(read_pod(&pod).container, Container::Gone), gone);
+    }
+
+    fn status(state: Value) -> Value {
+        json!({
+            "name": WORKER_CONTAINER, "image": "i", "imageID": "", "ready": false, "restartCount": 0, "state": state,
+        })
+    }
 }

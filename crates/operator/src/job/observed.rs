@@ -140,6 +140,11 @@ pub const PODS_EXPECTED: SignedDuration = SignedDuration::from_secs(3);
 const SLOW: SignedDuration = SignedDuration::from_secs(30);
 
 impl Pod {
+    /// Whether its worker has ended, or never begins.
+    pub fn has_ended(&self) -> bool {
+        matches!(self.container, Container::Terminated { .. } | Container::Gone)
+    }
+
     /// Whether it has a node, and its worker should have started by now.
     pub fn is_slow_to_start(&self, now: Timestamp) -> bool {
         self.start_is_due().is_some_and(|due| due < now)
@@ -180,6 +185,8 @@ pub enum Container {
         /// The termination message, where it is somebody else's.
         other: Option<String>,
     },
+    /// Its pod has failed, and nothing says how it ended: the kubelet refused the pod, or its node is lost.
+    Gone,
 }
 
 impl Child {
@@ -208,7 +215,7 @@ impl Child {
 
     /// Whether it should have more pods than it has.
     pub fn lacks_pods(&self) -> bool {
-        let living = self.pods.iter().filter(|pod| !matches!(pod.container, Container::Terminated { .. }));
+        let living = self.pods.iter().filter(|pod| !pod.has_ended());
         let wanted = self.parallelism.min(self.completions.saturating_sub(self.succeeded));
         let goes = self.state == ChildState::Running && !self.suspended;
         goes && living.count() < wanted as usize

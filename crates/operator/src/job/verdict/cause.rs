@@ -22,7 +22,7 @@ pub(super) fn is_open(child: &Child) -> bool {
 
 /// A pod that isn't known to have ended.
 fn lost(child: &Child) -> Option<&Pod> {
-    child.pods.iter().find(|pod| !matches!(pod.container, Container::Terminated { .. }))
+    child.pods.iter().find(|pod| !pod.has_ended())
 }
 
 /// Why a Job failed: the most telling of its pods.
@@ -63,8 +63,10 @@ fn cause(child: &Child, pod: &Pod) -> Option<(u8, Option<Timestamp>, End)> {
     // A Job of shards makes up for pods that are taken away; it fails by something else.
     let disrupted_rank = if child.key.kind == TaskKind::Score { IGNORED } else { DISRUPTED };
     let Container::Terminated { exit_code, reason, finished, outcome, other } = &pod.container else {
-        let (why, message) = pod.disruption.as_ref()?;
-        return Some((disrupted_rank, None, disrupted(pod, why, message)));
+        if let Some((why, message)) = &pod.disruption {
+            return Some((disrupted_rank, None, disrupted(pod, why, message)));
+        }
+        return matches!(pod.container, Container::Gone).then(|| (FAILED, None, refused(pod)));
     };
     let report = outcome.as_deref();
     let said = |fallback: String| report.map_or(fallback, |report| report.message.clone());
@@ -97,6 +99,14 @@ fn cause(child: &Child, pod: &Pod) -> Option<(u8, Option<Timestamp>, End)> {
         (FAILED, End::new(AttemptOutcome::Failed, &why, message))
     };
     Some((rank, *finished, End { report: report.cloned(), ..end }))
+}
+
+/// End by a pod that a node was found for and whose kubelet didn't take it: another pod, or a restart, was faster, and
+/// the next attempt's pods may find other nodes.
+fn refused(pod: &Pod) -> End {
+    let reason = pod.reason.as_deref().unwrap_or("PodFailed");
+    let message = pod.message.as_deref().unwrap_or("failed, and nothing is known of its containers");
+    End::disrupted(Disruption::Other, reason, format!("pod {}: {message}", pod.name))
 }
 
 /// Reason of a worker that said nothing. A pod that used too much disk is evicted, with no DisruptionTarget.

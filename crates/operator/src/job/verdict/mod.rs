@@ -12,7 +12,7 @@ use teasel_api::outcome::{Outcome, SHARD_SCORED};
 use teasel_api::spec::AttemptOutcome;
 use teasel_api::task::TaskKind;
 
-pub use self::obstacle::{Obstacle, SECRET_MISSING, UNSCHEDULABLE, obstacle};
+pub use self::obstacle::{Obstacle, SECRET_MISSING, UNSCHEDULABLE, is_missing_task_file, obstacle};
 
 use self::cause::{failed, is_open};
 use super::observed::{Child, ChildState, PODS_EXPECTED, Pod};

@@ -78,8 +78,16 @@ pub fn obstacle(child: &Child) -> Option<Obstacle> {
 
 /// Whether a pod can't start since its task file is gone, which the Job was created after.
 pub(super) fn lacks_task_file(child: &Child) -> bool {
-    let missing = format!("configmap \"{}\" not found", child.name);
-    child.pods.iter().filter_map(|pod| pod.trouble.as_ref()).any(|trouble| trouble.contains(&missing))
+    child
+        .pods
+        .iter()
+        .filter_map(|pod| pod.trouble.as_ref())
+        .any(|trouble| is_missing_task_file(trouble, &child.name))
+}
+
+/// Whether the kubelet says that the task file of the Job with this name isn't there.
+pub fn is_missing_task_file(trouble: &str, job: &str) -> bool {
+    trouble.contains(&format!("configmap \"{job}\" not found"))
 }
 
 /// A pod one of whose containers waits for one of these reasons, and the kubelet's message.

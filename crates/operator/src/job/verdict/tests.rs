@@ -35,6 +35,12 @@ fn failed(exit: ExitCode) -> Pod {
     ended(exit as i32, "Error", Some((exit, "said")))
 }
 
+/// A pod that a kubelet didn't take.
+fn refused() -> Pod {
+    let (reason, message) = (Some("UnexpectedAdmissionError".into()), Some("no healthy devices".into()));
+    Pod { name: "p".into(), reason, message, container: Container::Gone, ..Pod::default() }
+}
+
 fn taken(reason: &str, container: Container) -> Pod {
     Pod { name: "p".into(), disruption: Some((reason.into(), "why".into())), container, ..Pod::default() }
 }
@@ -79,6 +85,8 @@ fn end(child: &Child) -> End {
 #[case::drained(taken("EvictionByEvictionAPI", Container::Running), AttemptOutcome::Disrupted, "Evicted")]
 #[case::preempted(taken("PreemptionByScheduler", Container::Running), AttemptOutcome::Disrupted, "Preempted")]
 #[case::node(taken("DeletionByTaintManager", Container::Running), AttemptOutcome::Disrupted, "NodeFailure")]
+#[case::lost(taken("DeletionByTaintManager", Container::Gone), AttemptOutcome::Disrupted, "NodeFailure")]
+#[case::refused(refused(), AttemptOutcome::Disrupted, "UnexpectedAdmissionError")]
 fn the_cause_wins_over_its_echo(#[case] cause: Pod, #[case] outcome: AttemptOutcome, #[case] reason: &str) {
     for pods in [vec![cause.clone(), failed(ExitCode::PeerLost)], vec![failed(ExitCode::PeerLost), cause]] {
         let end = end(&failure(pods));
