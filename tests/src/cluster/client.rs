@@ -12,6 +12,9 @@ use super::Cluster;
 use super::command::{good, root, script};
 use crate::project::{Ended, program};
 
+/// How long tests wait for what takes seconds on a machine that does nothing else, and minutes on one with too much to do.
+const PATIENCE: Duration = Duration::from_secs(900);
+
 impl Cluster {
     /// Runs kubectl, and returns what it prints.
     ///
@@ -61,7 +64,7 @@ impl Cluster {
     pub fn install_resources(&self) -> Result<()> {
         let folder = root().join("crds").display().to_string();
         self.kubectl(&["apply", "--server-side", "--force-conflicts", "--filename", &folder])?;
-        self.kubectl(&["wait", "--for", "condition=Established", "--timeout", "20s", "--filename", &folder])?;
+        self.kubectl(&["wait", "--for", "condition=Established", "--timeout", "300s", "--filename", &folder])?;
         Ok(())
     }
 
@@ -109,8 +112,16 @@ impl Cluster {
 /// Waits until `condition` holds, looking five times a second.
 ///
 /// # Errors
+/// After a quarter of an hour, which is longer than anything takes that isn't wrong, with `description` and the last error of the condition.
+pub fn wait_for<T>(description: &str, condition: impl FnMut() -> Result<Option<T>>) -> Result<T> {
+    wait_within(description, PATIENCE, condition)
+}
+
+/// Does as [`wait_for`] does, for something that takes longer than others.
+///
+/// # Errors
 /// After `deadline`, with `description` and the last error of the condition.
-pub fn wait_for<T>(
+pub fn wait_within<T>(
     description: &str,
     deadline: Duration,
     mut condition: impl FnMut() -> Result<Option<T>>,

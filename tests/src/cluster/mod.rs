@@ -19,12 +19,11 @@ mod supervisor;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 use tempfile::TempDir;
 
-pub use self::client::wait_for;
+pub use self::client::{wait_for, wait_within};
 use self::command::script;
 pub use self::image::{Image, POD_IMAGE};
 pub use self::namespace::Namespace;
@@ -39,8 +38,6 @@ use self::supervisor::Supervisor;
 
 /// Names a cluster to test on, instead of one that is started.
 pub const GIVEN: &str = "TEASEL_TEST_KUBECONFIG";
-/// For the API server to start.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What pods run on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,9 +80,13 @@ pub struct Options {
 }
 
 impl Options {
-    /// A cluster with these nodes.
+    /// A cluster with these nodes. Fake ones aren't lost, however late a machine under load lets them tell of themselves.
     pub fn with(nodes: Nodes) -> Self {
-        Options { nodes, images: Vec::new(), timings: Timings::default() }
+        let timings = match nodes {
+            Nodes::Real(_) => Timings::default(),
+            Nodes::None | Nodes::Fake(_) => Timings { heartbeat: 10, grace: 300, toleration: 300 },
+        };
+        Options { nodes, images: Vec::new(), timings }
     }
 }
 
@@ -163,10 +164,10 @@ impl Cluster {
         let process = supervisor.directory().join("pid/kube-apiserver");
         let before = std::fs::read_to_string(&process)?;
         supervisor.tell("restart kube-apiserver")?;
-        wait_for("the API server to be another", PATIENCE, || {
+        wait_for("the API server to be another", || {
             Ok((std::fs::read_to_string(&process)? != before).then_some(()))
         })?;
-        wait_for("the API server to answer", PATIENCE, || self.kubectl(&["get", "--raw", "/readyz"]).map(Some))?;
+        wait_for("the API server to answer", || self.kubectl(&["get", "--raw", "/readyz"]).map(Some))?;
         Ok(())
     }
 

@@ -1,7 +1,7 @@
 //! Namespaces, one for each test.
 
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
 use serde_json::{Value, json};
@@ -28,9 +28,7 @@ impl<'a> Namespace<'a> {
         cluster.apply(&manifest.to_string())?;
         let namespace = Namespace { cluster, name };
         // Pods are refused before it has one.
-        wait_for("the namespace's account", Duration::from_secs(20), || {
-            namespace.kubectl(&["get", "serviceaccount", "default"]).map(Some)
-        })?;
+        wait_for("the namespace's account", || namespace.kubectl(&["get", "serviceaccount", "default"]).map(Some))?;
         Ok(namespace)
     }
 

@@ -1,7 +1,6 @@
 //! Real nodes, and what befalls them.
 
 use std::path::Path;
-use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
@@ -132,7 +131,7 @@ impl Node<'_> {
     ///
     /// # Errors
     /// Where the API server has no such node.
-    pub fn ready(&self) -> Result<String> {
+    fn ready(&self) -> Result<String> {
         let path = r#"jsonpath={.status.conditions[?(@.type=="Ready")].status}"#;
         self.cluster.kubectl(&["get", "node", &self.name, "--output", path])
     }
@@ -140,9 +139,9 @@ impl Node<'_> {
     /// Waits until its condition `Ready` has this status.
     ///
     /// # Errors
-    /// After `deadline`.
-    pub fn wait_until_ready_is(&self, status: &str, deadline: Duration) -> Result<()> {
+    /// Where it doesn't come to have it.
+    pub fn wait_until_ready_is(&self, status: &str) -> Result<()> {
         let description = format!("{} to have Ready={status}", self.name);
-        wait_for(&description, deadline, || Ok((self.ready()? == status).then_some(())))
+        wait_for(&description, || Ok((self.ready()? == status).then_some(())))
     }
 }

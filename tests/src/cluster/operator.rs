@@ -90,7 +90,7 @@ impl Cluster {
         // Another test may have applied the custom resources by hand.
         let adopted = "--take-ownership";
         let namespace = ["--namespace", OPERATOR_NAMESPACE, "--create-namespace"];
-        let waited = ["--wait", "--timeout", "90s"];
+        let waited = ["--wait", "--timeout", "600s"];
         let arguments =
             [&["upgrade", "--install", "teasel", &chart, "--values", &file, adopted], &namespace[..], &waited[..]];
         self.helm(&arguments.concat())?;

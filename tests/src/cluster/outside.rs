@@ -67,6 +67,19 @@ impl Cluster {
         Ok(())
     }
 
+    /// Starts the operator anew where it has lost its lease, as its Deployment would: a machine with too much to do may
+    /// let it renew that too late.
+    ///
+    /// # Errors
+    /// Where it has ended for another reason, or doesn't become ready.
+    pub fn keep_leading(&self, operator: &mut OutsideOperator) -> Result<()> {
+        let Some(ended) = operator.process.try_wait()? else { return Ok(()) };
+        let log = operator.log()?;
+        let mut last = log.lines().rev().take(LAST_LINES);
+        anyhow::ensure!(last.any(|line| line.contains("the lease is")), "the operator ended: {ended}");
+        self.replace_killed(operator)
+    }
+
     /// Starts another operator beside one, which takes that one's lease from it and asks the API server itself.
     ///
     /// # Errors
@@ -93,7 +106,7 @@ impl Cluster {
 
     fn wait_until_it_leads(&self, operator: &OutsideOperator) -> Result<()> {
         let wanted = format!("teasel-operator-{}", operator.process.id());
-        wait_for("the operator to hold its lease", Duration::from_secs(30), || {
+        wait_for("the operator to hold its lease", || {
             let lease = ["get", "lease", "teasel-operator", "--output=jsonpath={.spec.holderIdentity}"];
             let holder = self.kubectl_for_operator(&lease)?;
             Ok((holder == wanted).then_some(()))
@@ -128,14 +141,6 @@ impl OutsideOperator {
         Ok(())
     }
 
-    /// Whether it hasn't ended.
-    ///
-    /// # Errors
-    /// Where the system doesn't tell.
-    pub fn is_running(&mut self) -> Result<bool> {
-        Ok(self.process.try_wait()?.is_none())
-    }
-
     /// What it and those before it have logged.
     ///
     /// # Errors
@@ -147,9 +152,9 @@ impl OutsideOperator {
     /// Waits until it ends by itself, and returns how.
     ///
     /// # Errors
-    /// Where it doesn't within `deadline`.
-    pub fn wait_until_it_ends(&mut self, deadline: Duration) -> Result<ExitStatus> {
-        wait_for("the operator to end", deadline, || Ok(self.process.try_wait()?))
+    /// Where it doesn't.
+    pub fn wait_until_it_ends(&mut self) -> Result<ExitStatus> {
+        wait_for("the operator to end", || Ok(self.process.try_wait()?))
     }
 
     /// Its processor time so far, and its peak resident memory in bytes.

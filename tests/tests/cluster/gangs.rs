@@ -1,7 +1,7 @@
 //! Training pods that need each other, and don't all find a node.
 
 use serde_json::json;
-use teasel_tests::cluster::shared_with_real_nodes;
+use teasel_tests::cluster::{shared_with_real_nodes, wait_for};
 
 use crate::place::{Place, attempts, condition};
 
@@ -21,24 +21,33 @@ async fn pods_that_found_a_node_wait_for_those_that_did_not_and_another_template
             "affinity": {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [apart]}},
         }});
     });
-    let waiting = place.wait("one of two pods to run", |status| status["workers"]["ready"] == 1);
-    let trained = condition(&waiting, "Trained").unwrap();
-    assert_eq!((&trained["reason"], &waiting["phase"]), (&json!("Unschedulable"), &json!("Training")), "{waiting}");
-    assert!(trained["message"].as_str().unwrap().contains("0/2 nodes"), "{trained}");
+    let waiting = place.wait("one of two pods to find no node", |status| {
+        let trained = condition(status, "Trained").filter(|trained| trained["reason"] == "Unschedulable");
+        trained.is_some_and(|trained| trained["message"].as_str().unwrap().contains("0/2 nodes"))
+    });
+    assert_eq!(waiting["phase"], "Training", "{waiting}");
+    wait_for("one of two pods to find a node", || {
+        let chosen = ["get", "pods", "--selector=teasel.dev/task=train", "--output=jsonpath={..nodeName}"];
+        let found = place.namespace.kubectl(&chosen)?;
+        anyhow::ensure!(found == node, "{found}");
+        Ok(Some(()))
+    })
+    .unwrap();
 
     // Given up, at no cost, and tried again.
-    let again = place.wait("another attempt", |status| attempts(status, "train").len() == 2);
+    let again = place.wait("another attempt", |status| attempts(status, "train").len() >= 2);
     let first = attempts(&again, "train")[0].clone();
     assert_eq!((&first["outcome"], &first["reason"]), (&json!("Disrupted"), &json!("Unschedulable")), "{again}");
-    assert!(again["restarts"].is_null() && again["disruptions"]["unschedulable"] == 1, "{again}");
+    assert!(again["restarts"].is_null() && again["disruptions"]["unschedulable"].as_u64() >= Some(1), "{again}");
 
     // How pods are run may be changed while they wait.
-    place
-        .patch(json!({"spec": {"training": {"template": {"spec": {"nodeSelector": null}}, "schedulingTimeout": "15s"}}}))
-        .unwrap();
+    place.patch(json!({"spec": {"training": {"template": {"spec": {"nodeSelector": null}}}}})).unwrap();
     let done = place.complete();
     let ends: Vec<_> = attempts(&done, "train").iter().map(|attempt| attempt["reason"].clone()).collect();
     assert_eq!(ends.last(), Some(&json!("Trained")), "{ends:?}");
-    assert!(ends.contains(&json!("Replaced")) || ends.len() == 2, "{ends:?}");
+    assert!(
+        ends.iter().all(|end| ["Unschedulable", "Replaced", "Trained"].contains(&end.as_str().unwrap())),
+        "{ends:?}"
+    );
     assert!(done["restarts"].is_null(), "{done}");
 }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 use teasel_storage::Store;
@@ -84,7 +83,7 @@ async fn a_job_in_a_cluster_publishes_what_one_machine_does_and_tenants_see_noth
     store.make_secrets(&namespace).unwrap();
     namespace.apply(&in_the_cluster(&local, &store, threads).to_string()).unwrap();
     let here = project.run(&local);
-    namespace.kubectl(&["wait", "--for=condition=Complete", "--timeout=400s", "recommenderjob/films"]).unwrap();
+    namespace.kubectl(&["wait", "--for=condition=Complete", "--timeout=1200s", "recommenderjob/films"]).unwrap();
 
     let job = namespace.json(&["get", "recommenderjob", "films"]).unwrap();
     let status = &job["status"];
@@ -111,8 +110,8 @@ async fn a_job_in_a_cluster_publishes_what_one_machine_does_and_tenants_see_noth
     pods_hold_their_own_secrets_only(&namespace.json(&["get", "pods"]).unwrap());
     wide_columns_tell_all(&namespace.kubectl(&["get", "recjob", "--output=wide"]).unwrap());
 
-    namespace.kubectl(&["delete", "recjob", "films", "--timeout=60s"]).unwrap();
-    teasel_tests::cluster::wait_for("everything to be gone", Duration::from_secs(60), || {
+    namespace.kubectl(&["delete", "recjob", "films", "--timeout=300s"]).unwrap();
+    teasel_tests::cluster::wait_for("everything to be gone", || {
         let left = namespace.kubectl(&["get", "jobs,pods,services,configmaps,networkpolicies", "--output=name"])?;
         let ours: Vec<&str> = left.lines().filter(|line| line.contains("films")).collect();
         Ok(ours.is_empty().then_some(()))

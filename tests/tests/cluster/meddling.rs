@@ -8,13 +8,12 @@ use rand::RngExt;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use serde_json::{Value, json};
-use teasel_tests::cluster::{Cluster, Namespace, Nodes, Options, wait_for};
+use teasel_tests::cluster::{Cluster, Namespace, Nodes, Options, OutsideOperator, wait_for};
 
 use crate::crashes::{is_deep, seeded};
 use crate::place::{condition, delete_films};
 use crate::scale::{ends_well, job, light_workers};
 
-const DONE: Duration = Duration::from_secs(180);
 /// Jobs that are meddled with, one after the other.
 const FEW: usize = 1;
 const DEEP: usize = 40;
@@ -108,7 +107,7 @@ fn slow_job() -> Value {
     job
 }
 
-fn live(random: &mut StdRng, namespace: &Namespace<'_>) {
+fn live(random: &mut StdRng, namespace: &Namespace<'_>, operator: &mut OutsideOperator) {
     namespace.apply(&slow_job().to_string()).unwrap();
     for _ in 0..TIMES {
         println!("  {}", meddle(random, namespace));
@@ -117,7 +116,8 @@ fn live(random: &mut StdRng, namespace: &Namespace<'_>) {
     // Whoever suspended it or wanted to be asked lets it go on.
     let resume = json!({"spec": {"suspend": null, "publish": null, "scoring": {"rollout": null}}});
     namespace.patch("recjob", "films", &resume).unwrap();
-    wait_for("the job to be done", DONE, || {
+    wait_for("the job to be done", || {
+        namespace.cluster().keep_leading(operator)?;
         let suspended = namespace.kubectl(&[
             "get",
             "jobs",
@@ -153,8 +153,8 @@ fn whatever_somebody_does_to_a_live_job_and_its_objects_it_is_done_in_the_end() 
     for _ in 0..if is_deep() { DEEP } else { FEW } {
         let namespace = cluster.namespace().unwrap();
         println!("a job");
-        live(&mut random, &namespace);
-        assert!(operator.is_running().unwrap(), "the operator ended");
+        live(&mut random, &namespace, &mut operator);
+        cluster.keep_leading(&mut operator).unwrap();
         let log = operator.log().unwrap();
         assert!(!log.contains("panicked"), "{log}");
     }

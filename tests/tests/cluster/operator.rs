@@ -1,7 +1,7 @@
 //! The operator itself: replaced in the middle of its work, and asked how it is.
 
 use serde_json::{Value, json};
-use teasel_tests::cluster::{Cluster, OPERATOR_NAMESPACE, shared_with_real_nodes};
+use teasel_tests::cluster::{Cluster, OPERATOR_NAMESPACE, shared_with_real_nodes, wait_for};
 
 use crate::place::Place;
 
@@ -21,17 +21,24 @@ async fn an_operator_that_is_replaced_in_the_middle_of_a_job_changes_nothing_abo
     let Some(cluster) = shared_with_real_nodes() else { return };
     let place = Place::make(&cluster).await;
     place.apply(|spec| {
-        spec["training"]["epochs"] = json!(1000);
-        spec["training"]["earlyStopping"] = json!({"patience": 1000});
+        spec["training"]["epochs"] = json!(500);
+        spec["training"]["earlyStopping"] = json!({"patience": 500});
+        // Leaves something to do for whoever leads in the end.
+        spec["publish"] = json!({"mode": "Manual"});
     });
     place.wait("some steps", |status| status["progress"]["step"].as_u64() > Some(10));
     let before = leader(&cluster);
     for step in ["restart", "status"] {
         in_operators_namespace(&cluster, &["rollout", step, "deployment/teasel-operator"]);
     }
-    let done = place.complete();
-    let after = leader(&cluster);
-    assert!(!after.is_empty() && after != before, "{before} gave the lease to {after}");
+    place.complete();
+    let after = wait_for("another leader", || {
+        let after = leader(&cluster);
+        Ok((!after.is_empty() && after != before).then_some(after))
+    })
+    .unwrap();
+    place.teasel(&["publish", "films"]);
+    let done = place.wait_for_condition("Published", "True", "Published");
     assert!(done["restarts"].is_null() && done["disruptions"].is_null(), "{done}");
     let started =
         done["attempts"].as_array().unwrap().iter().map(|attempt| (&attempt["task"], &attempt["outcome"]));
@@ -41,12 +48,12 @@ async fn an_operator_that_is_replaced_in_the_middle_of_a_job_changes_nothing_abo
 
     let asked = |path: &str| {
         let pod = format!("/api/v1/namespaces/{OPERATOR_NAMESPACE}/pods/{after}:8080/proxy/{path}");
-        cluster.kubectl(&["get", "--raw", &pod]).unwrap()
+        wait_for(path, || cluster.kubectl(&["get", "--raw", &pod]).map(Some)).unwrap()
     };
     assert_eq!((asked("healthz"), asked("readyz")), ("ok".into(), "ok".into()));
     let metrics = asked("metrics");
     assert!(
-        metrics.contains(r#"teasel_operator_attempts_ended_total{task="score",outcome="Succeeded""#),
+        metrics.contains(r#"teasel_operator_attempts_ended_total{task="publish",outcome="Succeeded""#),
         "{metrics}"
     );
     assert!(!metrics.contains(place.namespace.name()), "{metrics}");

@@ -1,7 +1,5 @@
 //! Where tests of jobs take place.
 
-use std::time::Duration;
-
 use anyhow::Result;
 use serde_json::{Value, json};
 use teasel_storage::output::current;
@@ -64,7 +62,10 @@ impl<'a> Place<'a> {
 
     /// Runs `kubectl teasel` in the namespace; it must end well.
     pub(crate) fn teasel(&self, arguments: &[&str]) -> String {
-        let arguments = [arguments, &["--namespace", self.namespace.name()]].concat();
+        // Of those that wait for an answer.
+        let waits = ["retry", "retrain", "publish", "rollback", "release"].contains(&arguments[0]);
+        let patience: &[&str] = if waits { &["--timeout=10m"] } else { &[] };
+        let arguments = [arguments, patience, &["--namespace", self.namespace.name()]].concat();
         self.namespace.cluster().plugin(&arguments).unwrap().good()
     }
 
@@ -74,7 +75,7 @@ impl<'a> Place<'a> {
 
     /// Waits until the status is as `condition` says, and returns it.
     pub(crate) fn wait(&self, description: &str, condition: impl Fn(&Value) -> bool) -> Value {
-        let found = wait_for(description, Duration::from_secs(90), || {
+        let found = wait_for(description, || {
             let status = self.status()?;
             anyhow::ensure!(condition(&status), "{status:#}");
             Ok(Some(status))
@@ -103,7 +104,7 @@ impl<'a> Place<'a> {
     /// Waits until no pod runs. The Job controller may make one a moment after its Job was deleted, which the garbage
     /// collector then takes away.
     pub(crate) fn wait_until_no_pods(&self) {
-        wait_for("pods to end", Duration::from_secs(60), || {
+        wait_for("pods to end", || {
             let pods = self.pods();
             anyhow::ensure!(pods.is_empty(), "{pods:?}");
             Ok(Some(()))
@@ -124,8 +125,8 @@ impl<'a> Place<'a> {
 
 /// Deletes the job `films`, and waits until nothing is left of it.
 pub(crate) fn delete_films(namespace: &Namespace<'_>) {
-    namespace.kubectl(&["delete", "recjob", "films", "--timeout=30s"]).unwrap();
-    wait_for("everything to be gone", Duration::from_secs(60), || {
+    namespace.kubectl(&["delete", "recjob", "films", "--timeout=300s"]).unwrap();
+    wait_for("everything to be gone", || {
         let kinds = "jobs,pods,services,configmaps,networkpolicies";
         let left = namespace.kubectl(&["get", kinds, "--output=name"])?;
         anyhow::ensure!(!left.contains("films"), "{left}");

@@ -1,14 +1,10 @@
 //! A job in a queue. The test plays Kueue's part: it admits Jobs by unsuspending them, and takes back what it gave.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 use teasel_tests::cluster::{Namespace, shared_with_real_nodes, wait_for};
 
 use crate::life::long;
 use crate::place::{Place, attempts, condition};
-
-const SOON: Duration = Duration::from_secs(60);
 
 fn set_suspended(namespace: &Namespace<'_>, job: &str, suspend: bool) {
     namespace.patch("job", job, &json!({"spec": {"suspend": suspend}})).unwrap();
@@ -16,7 +12,7 @@ fn set_suspended(namespace: &Namespace<'_>, job: &str, suspend: bool) {
 
 /// The Job of the only attempt that hasn't ended, once it is there.
 fn job_of_the_attempt(place: &Place<'_>, task: &str) -> Value {
-    wait_for(&format!("a Job for {task}"), SOON, || {
+    wait_for(&format!("a Job for {task}"), || {
         let selector = format!("teasel.dev/task={task}");
         let jobs = place.namespace.json(&["get", "jobs", "--selector", &selector])?;
         let open = jobs["items"].as_array().unwrap().iter().find(|job| {

@@ -1,7 +1,5 @@
 //! The API server takes this project's resources, and refuses bad ones in words; and pods that may do too much.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 use teasel_tests::cluster::{shared, wait_for};
 
@@ -23,17 +21,16 @@ fn the_example_is_taken_and_explained() {
     assert_eq!(taken["spec"]["training"], json!({"seed": 1, "workers": 2}), "no default is filled in");
 
     // The API server publishes descriptions a moment after it takes objects.
-    let explained = wait_for("descriptions of the fields", Duration::from_secs(20), || {
-        cluster.kubectl(&["explain", "recommenderjobs.spec"]).map(Some)
-    })
-    .unwrap();
+    let explained =
+        wait_for("descriptions of the fields", || cluster.kubectl(&["explain", "recommenderjobs.spec"]).map(Some))
+            .unwrap();
     for field in ["storage", "data", "model", "training", "gates", "scoring", "publish", "history"] {
         assert!(explained.contains(&format!("  {field}\t")), "{field}: {explained}");
     }
     let columns = namespace.kubectl(&["get", "recommenderjobs"]).unwrap();
     assert!(columns.starts_with("NAME "), "{columns}");
     assert!(columns.contains("CHECKPOINT"), "{columns}");
-    let scheduled = wait_for("descriptions of the other resource", Duration::from_secs(20), || {
+    let scheduled = wait_for("descriptions of the other resource", || {
         cluster.kubectl(&["explain", "scheduledrecommenderjobs.spec.schedule"]).map(Some)
     })
     .unwrap();

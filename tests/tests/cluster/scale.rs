@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use serde_json::{Value, json};
-use teasel_tests::cluster::{Cluster, Namespace, Nodes, Options, OutsideOperator, wait_for};
+use teasel_tests::cluster::{Cluster, Namespace, Nodes, Options, OutsideOperator, wait_within};
 
 use crate::place::{job_with, smallest_spec};
 
@@ -59,7 +59,7 @@ impl Bench {
         let (before, _) = self.operator.cost().unwrap();
         let started = Instant::now();
         namespace.apply(&list.to_string()).unwrap();
-        wait_for("every job to succeed", Duration::from_secs(1800), || {
+        wait_within("every job to succeed", Duration::from_secs(1800), || {
             let ended = succeeded(&namespace)?;
             ensure!(ended == jobs.len(), "{ended} of {}", jobs.len());
             Ok(Some(()))

@@ -12,10 +12,8 @@ use teasel_tests::cluster::{Cluster, Fault, Namespace, Nodes, Options, OutsideOp
 use crate::lives::Life;
 use crate::scale::light_workers;
 
-/// Longer than any life takes, also with errors and their backoffs.
-const LONG: Duration = Duration::from_secs(180);
 /// When nothing was written for so long, everything is done.
-const QUIET: Duration = Duration::from_secs(3);
+const QUIET: Duration = Duration::from_secs(5);
 
 /// What disturbs a life.
 #[derive(Clone, Copy, Debug)]
@@ -92,8 +90,8 @@ impl Scene {
         let writes = proxy.writes();
         proxy.begin(None, 0);
         let kinds = "scheduledrecommenderjobs,recommenderjobs";
-        namespace.kubectl(&["delete", kinds, "--all", "--timeout=30s"]).unwrap();
-        wait_for("everything to be gone", LONG, || {
+        namespace.kubectl(&["delete", kinds, "--all", "--timeout=300s"]).unwrap();
+        wait_for("everything to be gone", || {
             let kinds = "recommenderjobs,jobs,pods,services,networkpolicies";
             let left = namespace.kubectl(&["get", kinds, "--output=name"])?;
             ensure!(left.is_empty(), "{left}");
@@ -107,7 +105,7 @@ impl Scene {
 impl Living<'_> {
     /// Waits until an object is as wanted, and returns it. Who has to die meanwhile does, and is followed.
     pub(crate) fn wait(&mut self, what: &str, object: &[&str], ready: impl Fn(&Value) -> bool) -> Value {
-        let found = wait_for(what, LONG, || {
+        let found = wait_for(what, || {
             self.follow()?;
             let found = self.namespace.json(&[&["get"], object].concat())?;
             ensure!(ready(&found), "{found:#}");
@@ -118,7 +116,11 @@ impl Living<'_> {
 
     fn follow(&mut self) -> anyhow::Result<()> {
         if !self.proxy.holds() {
-            return Ok(());
+            return match self.successor {
+                None => self.cluster.keep_leading(self.operator),
+                // It is to end when the late write has come.
+                Some(_) => Ok(()),
+            };
         }
         match self.disturbance {
             Disturbance::Death(..) => {
@@ -139,7 +141,7 @@ impl Living<'_> {
     fn bring_late_write(&mut self) -> bool {
         let Some(mut successor) = self.successor.take() else { return false };
         self.proxy.release();
-        let ended = self.operator.wait_until_it_ends(LONG).unwrap();
+        let ended = self.operator.wait_until_it_ends().unwrap();
         assert!(!ended.success(), "who loses its lease has to end badly, so that it is started anew: {ended}");
         // Its lease is the successor's: it can't have got it back.
         successor.kill().unwrap();
@@ -160,7 +162,7 @@ fn come_to_rest(namespace: &Namespace<'_>, proxy: &Proxy, expected: Option<&Valu
             std::thread::sleep(QUIET);
         }
     };
-    wait_for("the same end", Duration::from_secs(30), || {
+    wait_for("the same end", || {
         let end = what_came_of(namespace)?;
         ensure!(end == *expected, "{end:#} instead of {expected:#}");
         Ok(Some(end))

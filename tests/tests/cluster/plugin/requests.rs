@@ -1,15 +1,12 @@
 //! What the plugin asks of the operator.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use serde_json::{Value, json};
 use teasel_tests::cluster::{Namespace, wait_for};
 use teasel_tests::project::Ended;
 
 use super::{CLUSTER, apply_job, apply_schedule, ends_with, set_status, teasel};
-
-const SOON: Duration = Duration::from_secs(20);
 
 /// Runs a command while somebody in the operator's place waits for a request in `object` and writes the status that
 /// `answer` makes of it.
@@ -22,7 +19,7 @@ fn answered(
     let has_ended = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            wait_for("a request", SOON, || {
+            wait_for("a request", || {
                 if let Some(status) = answer(&namespace.json(&["get", object])?) {
                     set_status(namespace, object, &status);
                     return Ok(Some(()));

@@ -1,14 +1,10 @@
 //! An operator that may act in some namespaces only.
 
-use std::time::Duration;
-
 use anyhow::ensure;
 use serde_json::{Value, json};
 use teasel_tests::cluster::{Namespace, OPERATOR_NAMESPACE, alone_with_real_nodes, wait_for};
 
 use crate::place::{job_with, smallest_spec};
-
-const SOON: Duration = Duration::from_secs(60);
 
 fn apply(namespace: &Namespace<'_>) {
     let mut spec = smallest_spec();
@@ -22,7 +18,7 @@ fn phase(namespace: &Namespace<'_>) -> anyhow::Result<Value> {
 }
 
 fn wait_until_suspended(namespace: &Namespace<'_>) {
-    wait_for("the operator to act", SOON, || {
+    wait_for("the operator to act", || {
         let phase = phase(namespace)?;
         ensure!(phase == "Suspended", "{phase}");
         Ok(Some(()))

@@ -3,13 +3,10 @@
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, geteuid};
 use teasel_tests::cluster::{Cluster, Nodes, Options, vacant, wait_for};
-
-const SOON: Duration = Duration::from_secs(20);
 
 /// The tests need not wait for a second node.
 fn nodes() -> Nodes {
@@ -89,7 +86,7 @@ fn a_killed_test_leaves_nothing() {
     assert!(there.iter().any(|what| what.contains("kube-apiserver")), "{there:?}");
     assert!(!geteuid().is_root() || there.contains(&"/run/netns/teasel-node1".to_owned()), "{there:?}");
     starter.kill();
-    wait_for("the cluster to go", SOON, || Ok(left_of(&directory).is_empty().then_some(())))
+    wait_for("the cluster to go", || Ok(left_of(&directory).is_empty().then_some(())))
         .unwrap_or_else(|error| panic!("{error}: {:?}", left_of(&directory)));
 }
 
@@ -102,7 +99,7 @@ fn what_a_killed_supervisor_leaves_goes_at_the_next_start() {
     starter.kill();
     let programs =
         || left_of(&directory).into_iter().filter(|what| what.contains("--kubeconfig")).collect::<Vec<_>>();
-    wait_for("the programs to end", SOON, || Ok(programs().is_empty().then_some(())))
+    wait_for("the programs to end", || Ok(programs().is_empty().then_some(())))
         .unwrap_or_else(|error| panic!("{error}: {:?}", programs()));
     assert!(left_of(&directory).contains(&directory.display().to_string()), "nobody could remove the files yet");
     drop(Cluster::start(&Options::with(nodes())).unwrap());

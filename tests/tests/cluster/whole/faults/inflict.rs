@@ -8,8 +8,6 @@ use teasel_tests::cluster::{Node, OPERATOR_NAMESPACE, POD_IMAGE, Release, wait_f
 use super::{Bench, CORE, Case, Fault, Recovery, Task};
 use crate::place::attempts;
 
-/// Until pods of a task are there.
-const SOON: Duration = Duration::from_secs(60);
 /// Prints, on a node, what workers of the first training there have said.
 const LOG_OF_THE_FIRST: &str = "cat /var/log/pods/*films*-train-1-*/worker/*.log";
 /// How long storage is silent.
@@ -113,7 +111,7 @@ impl<'a> Bench<'a> {
                 });
                 node.heal().unwrap();
                 let done = self.complete();
-                node.wait_until_ready_is("True", SOON).unwrap();
+                node.wait_until_ready_is("True").unwrap();
                 return done;
             }
             Fault::ApiServerCutOff => return self.cut_off_from_api_server(data, &pod),
@@ -147,7 +145,7 @@ impl<'a> Bench<'a> {
                 self.approve();
             }
         }
-        let pods = wait_for("a pod of the task", SOON, || Ok(self.running(task).into_iter().next()));
+        let pods = wait_for("a pod of the task", || Ok(self.running(task).into_iter().next()));
         pods.unwrap()
     }
 
@@ -239,7 +237,7 @@ impl<'a> Bench<'a> {
         rule("--append");
         self.begin(data, Some(node.name()), CORE, Task::Train);
         // Nobody reports its end: its log lies on the node. The workers go on there until they find themselves fenced out.
-        wait_for("the old attempt to be fenced out", Duration::from_secs(180), || {
+        wait_for("the old attempt to be fenced out", || {
             let log = node.run(&["bash", "-c", LOG_OF_THE_FIRST])?;
             anyhow::ensure!(log.contains("FencedOut"), "{log}");
             Ok(Some(()))
@@ -247,7 +245,7 @@ impl<'a> Bench<'a> {
         .unwrap();
         let done = self.complete();
         rule("--delete");
-        node.wait_until_ready_is("True", SOON).unwrap();
+        node.wait_until_ready_is("True").unwrap();
         done
     }
 }

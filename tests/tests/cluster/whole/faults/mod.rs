@@ -23,9 +23,6 @@ const TENANTS: [&str; 2] = ["city", "town"];
 const CORE: &str = "1";
 /// How many are tried unless all are.
 const FEW: usize = 2;
-/// Until a job that was disturbed is done: a node's death shows after 13 seconds here, pods stay there for 30 more, and
-/// the attempt is given up 10 seconds after their grace time.
-const DONE: Duration = Duration::from_secs(300);
 
 /// How long it took from a fault until the attempt was known to have ended, until the next one trained, and until all
 /// was done.
@@ -124,7 +121,7 @@ impl<'a> Bench<'a> {
             spec["scoring"]["tenants"] = json!(tenants);
             spec["scoring"]["template"] = template;
             // Short tasks wait for a moment, in which the store is silenced before they ask it for anything.
-            let first = json!([{"name": "wait", "image": POD_IMAGE, "args": ["wait", "5"]}]);
+            let first = json!([{"name": "wait", "image": POD_IMAGE, "args": ["wait", "10"]}]);
             match task {
                 Task::Prepare | Task::Train => {}
                 Task::Evaluate => spec["training"]["template"]["spec"]["initContainers"] = first,
@@ -144,7 +141,7 @@ impl<'a> Bench<'a> {
 
     /// Waits until the status is so, and takes down when work goes on.
     fn wait(&self, what: &str, ready: impl Fn(&Value) -> bool) -> Value {
-        let found = wait_for(what, DONE, || {
+        let found = wait_for(what, || {
             let status = self.place.status()?;
             self.note(&status);
             anyhow::ensure!(ready(&status), "{status:#}");
@@ -224,8 +221,10 @@ fn check_counters(case: Case, status: &Value) {
         "Succeeded" => assert_eq!(counted, (None, None), "{case}: {ends:?}"),
         _ => {
             assert_eq!(counted.0, None, "{case}: {ends:?}");
-            // One more where what was taken away has met with its successor.
-            assert!((Some(1)..=Some(2)).contains(&counted.1), "{case}: {ends:?}");
+            // One more where what was taken away has met with its successor. A node with too little memory may evict
+            // more than once until it has enough.
+            let most = if case.0 == Fault::NodePressed { u64::MAX } else { 2 };
+            assert!((Some(1)..=Some(most)).contains(&counted.1), "{case}: {ends:?}");
             assert!(status["disruptions"][case.counter()].as_u64() >= Some(1), "{case}: {status:#}");
         }
     }
