@@ -43,6 +43,15 @@ where
     })
 }
 
+/// Whether an object as it was read is older than as a watch has shown it: a cache has answered. Its resource versions are
+/// numbers that grow; where they aren't, nothing is known.
+pub fn is_older(read: &impl Resource, shown: &impl Resource) -> bool {
+    let version = |object: &str| object.parse::<u128>().ok();
+    let versions = (read.resource_version(), shown.resource_version());
+    let (Some(read), Some(shown)) = versions else { return false };
+    version(&read).zip(version(&shown)).is_some_and(|(read, shown)| read < shown)
+}
+
 fn read<K>(object: DynamicObject) -> Fetched<K>
 where
     K: Resource<DynamicType = ()> + CustomResourceExt + DeserializeOwned,
@@ -111,6 +120,7 @@ where
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::panic)]
 mod tests {
+    use rstest::rstest;
     use serde_json::{Value, json};
 
     use super::*;
@@ -136,6 +146,20 @@ mod tests {
             panic!("unreadable")
         };
         assert_eq!(job.spec.training.unwrap().epochs, Some(5));
+    }
+
+    #[rstest]
+    #[case::of_a_cache("9", "10", true)]
+    #[case::after_our_own_write("11", "10", false)]
+    #[case::the_same("10", "10", false)]
+    #[case::of_no_order("a", "10", false)]
+    fn an_answer_of_a_cache_is_told_by_its_version(#[case] read: &str, #[case] shown: &str, #[case] older: bool) {
+        let object = |version: &str| {
+            let mut object = object(&json!({}));
+            object.metadata.resource_version = Some(version.to_owned());
+            object
+        };
+        assert_eq!(is_older(&object(read), &object(shown)), older);
     }
 
     #[test]

@@ -16,7 +16,10 @@ use super::restarts;
 use super::validate::validate;
 use super::verdict::End;
 use crate::context::{Context, LONGEST_RECONCILE, LOOK_ANYWAY, is_conflict};
-use crate::reading::{Fetched, fetch};
+use crate::reading::{Fetched, fetch, is_older};
+
+/// When to read again what was read from an old cache.
+const AGAIN: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// Why a reconcile is tried again.
 #[derive(Debug, thiserror::Error)]
@@ -47,11 +50,13 @@ impl ReconcileError {
 /// # Errors
 /// Where the API server can't be asked or doesn't do what it is asked; the job is looked at again.
 pub async fn reconcile(
-    job: Arc<PartialObjectMeta<RecommenderJob>>,
+    shown: Arc<PartialObjectMeta<RecommenderJob>>,
     context: Arc<Context>,
 ) -> Result<Requeue, ReconcileError> {
     // What woke us may be older than our own last write.
-    let job = match fetch(&context.client, &job.namespace().unwrap_or_default(), &job.name_any()).await? {
+    let job = match fetch(&context.client, &shown.namespace().unwrap_or_default(), &shown.name_any()).await? {
+        // Nothing else may wake us for what isn't seen yet.
+        Fetched::Read(job) if is_older(&*job, &*shown) => return Ok(Requeue::requeue(AGAIN)),
         Fetched::Read(job) => *job,
         Fetched::Unreadable(unreadable) => {
             unreadable.report(&context).await?;
