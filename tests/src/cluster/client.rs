@@ -15,6 +15,10 @@ use crate::project::{Ended, program};
 /// How long tests wait for what takes seconds on a machine that does nothing else, and minutes on one with too much to do.
 const PATIENCE: Duration = Duration::from_secs(900);
 
+/// Pauses between two looks at what is waited for.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(200);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
 impl Cluster {
     /// Runs kubectl, and returns what it prints.
     ///
@@ -109,7 +113,7 @@ impl Cluster {
     }
 }
 
-/// Waits until `condition` holds, looking five times a second.
+/// Waits until `condition` holds, looking five times a second at first, and every second later.
 ///
 /// # Errors
 /// After a quarter of an hour, which is longer than anything takes that isn't wrong, with `description` and the last error of the condition.
@@ -137,6 +141,7 @@ pub fn wait_within<T>(
             let waited = format!("waited {deadline:?} for {description}");
             return Err(failed.unwrap_or_else(|| anyhow::anyhow!("it isn't so yet")).context(waited));
         }
-        std::thread::sleep(Duration::from_millis(200));
+        // Each look is a process of kubectl, which costs more than what is waited for.
+        std::thread::sleep((started.elapsed() / 10).clamp(SHORTEST_PAUSE, LONGEST_PAUSE));
     }
 }
