@@ -167,6 +167,11 @@ impl Encoder {
         })
     }
 
+    /// `c_ik`, `[items, facets]`.
+    pub(crate) fn shares(&self) -> &Tensor {
+        &self.shares
+    }
+
     /// Encodes users.
     pub(crate) fn encode(&self, history: &History) -> Result<Encoded> {
         let (whole, kept) = (&history.whole, history.kept());

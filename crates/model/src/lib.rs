@@ -13,6 +13,7 @@ mod dense;
 mod encoder;
 mod error;
 mod gaussian;
+pub mod measures;
 pub mod metrics;
 mod multinomial;
 mod noise;

@@ -23,6 +23,7 @@ pub(crate) enum Purpose {
     Dropout = 3,
     Latent = 4,
     Bootstrap = 5,
+    Permutation = 6,
 }
 
 /// The numbers of one seed and purpose.

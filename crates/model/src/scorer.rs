@@ -1,7 +1,7 @@
 //! Recommendations: users' items to the best items of the catalogue, in memory that depends on neither's number beyond
 //! one batch and one block.
 
-use tch::Tensor;
+use tch::{Device, Kind, Tensor};
 
 use crate::batch::BatchInput;
 use crate::catalogue::Catalogue;
@@ -9,6 +9,7 @@ use crate::config::{Config, Likelihood};
 use crate::dense::{self, Workspace};
 use crate::encoder::{Encoder, History, Strategy};
 use crate::error::Result;
+use crate::measures::Shares;
 use crate::parameters::{Parameters, Role};
 use crate::place::Place;
 use crate::routing::{log_routing, normalise};
@@ -46,9 +47,22 @@ pub struct Scorer {
 impl Scorer {
     /// `allowed` lists the items that may be recommended, in any order; unset means all.
     pub(crate) fn new(config: &Config, parameters: &Parameters, allowed: Option<&[i64]>) -> Result<Self> {
+        Self::routed(config, parameters, allowed, None)
+    }
+
+    /// The same, where each item has the facets of the one that `order` names in its place.
+    pub(crate) fn routed(
+        config: &Config,
+        parameters: &Parameters,
+        allowed: Option<&[i64]>,
+        order: Option<&[i64]>,
+    ) -> Result<Self> {
         let _guard = tch::no_grad_guard();
         let directions = normalise(parameters.get(Role::Items)?)?;
-        let routing = log_routing(&directions, parameters.get(Role::Facets)?, config.temperature, None)?;
+        let mut routing = log_routing(&directions, parameters.get(Role::Facets)?, config.temperature, None)?;
+        if let Some(order) = order {
+            routing = routing.f_index_select(1, &Place::of(&routing)?.indices(order)?)?;
+        }
         let catalogue = Catalogue::new(config, parameters, &directions, &routing, allowed)?;
         Ok(Self {
             config: config.clone(),
@@ -74,14 +88,39 @@ impl Scorer {
             return Ok(Vec::new());
         }
         let _guard = tch::no_grad_guard();
-        let mean = self.encoder.encode(&History::complete(batch, self.place)?)?.mean;
+        let latents = self.encode(batch)?;
         let latents = match self.config.likelihood {
-            Likelihood::Multinomial => normalise(&mean)?.f_transpose(0, 1)?.f_contiguous()?,
-            Likelihood::Gaussian { .. } => mean.f_contiguous()?,
+            Likelihood::Multinomial => latents.f_transpose(0, 1)?.f_contiguous()?,
+            Likelihood::Gaussian { .. } => latents,
         };
         let seen = if exclude_seen { self.catalogue.columns(batch) } else { vec![Vec::new(); batch.users()] };
         let best = self.best(&latents, batch.users(), top_k, &seen)?;
         self.with_facets(&latents, best)
+    }
+
+    /// What the model knows of each user, `[users, facets, dimensions]`, on the processor: a vector for each facet, of
+    /// length 1 with the multinomial likelihood. Dropout and noise are off.
+    pub fn latents(&self, batch: &BatchInput<'_>) -> Result<Tensor> {
+        batch.validate(self.config.items)?;
+        let _guard = tch::no_grad_guard();
+        Ok(self.encode(batch)?.f_to_device(Device::Cpu)?)
+    }
+
+    /// Each item's shares of the facets.
+    pub fn item_shares(&self) -> Result<Shares> {
+        let shares = self.encoder.shares().f_to_kind(Kind::Double)?.f_to_device(Device::Cpu)?.f_contiguous()?;
+        let mut values = vec![0.0; self.config.items * self.config.facets];
+        let length = values.len();
+        shares.f_copy_data(&mut values, length)?;
+        Shares::new(self.config.facets, values)
+    }
+
+    fn encode(&self, batch: &BatchInput<'_>) -> Result<Tensor> {
+        let mean = self.encoder.encode(&History::complete(batch, self.place)?)?.mean;
+        match self.config.likelihood {
+            Likelihood::Multinomial => normalise(&mean),
+            Likelihood::Gaussian { .. } => Ok(mean.f_contiguous()?),
+        }
     }
 
     /// The best columns of the catalogue per user.
@@ -247,6 +286,48 @@ mod tests {
                 assert!((actual.score - score).abs() < 1e-4, "{} {score}", actual.score);
             }
         }
+    }
+
+    #[rstest]
+    fn what_a_model_knows_of_items_and_users_is_what_it_scores_by(
+        #[values(Likelihood::Multinomial, Likelihood::Gaussian { variance_floor: 0.01 })] likelihood: Likelihood,
+    ) {
+        let model = model(likelihood);
+        let scorer = model.scorer(Some(&[3, 4])).unwrap();
+        let parameter = |name: &str| &model.parameters().iter().find(|(own, _)| own == name).unwrap().1;
+        let _guard = tch::no_grad_guard();
+        let items = normalise(parameter("item.directions")).unwrap();
+        let prototypes = normalise(parameter("facet.prototypes")).unwrap();
+        let expected: Vec<f64> =
+            Vec::try_from((items.matmul(&prototypes.transpose(0, 1)) / 0.2).softmax(1, None).reshape([-1]))
+                .unwrap();
+        let shares = scorer.item_shares().unwrap();
+        assert_eq!((shares.rows(), shares.columns()), (ITEMS, 3));
+        for (item, expected) in expected.chunks(3).enumerate() {
+            assert!(shares.row(item).iter().zip(expected).all(|(share, other)| (share - other).abs() < 1e-5));
+        }
+        let latents = scorer.latents(&BATCH).unwrap();
+        assert_eq!(latents.size(), [3, 3, 5]);
+        if likelihood == Likelihood::Multinomial {
+            let lengths = latents.square().sum_dim_intlist(2, false, None);
+            assert!(f64::try_from((lengths - 1.0).abs().max()).unwrap() < 1e-5);
+        }
+        assert_eq!(latents, model.scorer(None).unwrap().latents(&BATCH).unwrap());
+    }
+
+    #[test]
+    fn shuffled_facets_are_those_of_other_items() {
+        let model = model(Likelihood::Multinomial);
+        let rows = |scorer: &Scorer| -> Vec<String> {
+            let shares = scorer.item_shares().unwrap();
+            (0..ITEMS).map(|item| format!("{:.6?}", shares.row(item))).collect()
+        };
+        let (mut own, mut shuffled) =
+            (rows(&model.scorer(None).unwrap()), rows(&model.scorer_with_shuffled_facets(7).unwrap()));
+        assert_ne!(own, shuffled);
+        own.sort_unstable();
+        shuffled.sort_unstable();
+        assert_eq!(own, shuffled);
     }
 
     #[test]

@@ -12,6 +12,7 @@ use crate::dense::Workspace;
 use crate::encoder::{Encoded, Encoder, History, Strategy};
 use crate::error::{ModelError, Result};
 use crate::gaussian;
+use crate::measures::permutation;
 use crate::multinomial::{self, Plan};
 use crate::noise::Noise;
 use crate::parameters::{Parameters, Role};
@@ -108,6 +109,13 @@ impl FacetVae {
     /// order; unset means all.
     pub fn scorer(&self, allowed: Option<&[i64]>) -> Result<Scorer> {
         Scorer::new(&self.config, &self.parameters, allowed)
+    }
+
+    /// A scorer for which facets were shuffled over the items: what it loses is what facets are good for.
+    pub fn scorer_with_shuffled_facets(&self, seed: u64) -> Result<Scorer> {
+        let order = permutation(self.config.items, seed, 0);
+        let order: Vec<i64> = order.into_iter().map(|item| item as i64).collect();
+        Scorer::routed(&self.config, &self.parameters, None, Some(&order))
     }
 
     /// The loss of a batch at a step, summed over the batch's users. `step` counts from 0 over all epochs and keys

@@ -1,0 +1,132 @@
+//! Completeness: whether one facet covers an aspect fully, by the measure of Eastwood and Williams ("A Framework for the
+//! Quantitative Evaluation of Disentangled Representations", 2018).
+
+use super::lasso;
+use super::shares::{Shares, entropy};
+use crate::error::{ModelError, Result};
+
+/// How far each category is covered by one facet.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Completeness {
+    /// Mean over the categories, from 0 to 1: 1 where each is told by one facet alone, 0 where all facets tell as much of
+    /// it. A category that no facet tells counts 0.
+    pub completeness: f64,
+    /// Mean over the categories of the share of their variance that facets tell, on people who weren't fitted on; never
+    /// below 0.
+    pub r2: f64,
+    /// Both for each category whose share differs among people; `None` for the others.
+    pub categories: Vec<Option<(f64, f64)>>,
+}
+
+/// Completeness of people's facet shares (`[people, facets]`) for their shares of categories (`[people, categories]`).
+///
+/// A probe, linear and sparse, tells each category's share by the facets' shares; a facet's importance is the size of its
+/// weight. `None` with fewer than two facets, ten people or one category that differs among people: there is nothing to
+/// cover.
+///
+/// # Errors
+/// [`ModelError::Input`] where both aren't of the same people.
+pub fn completeness(facets: &Shares, categories: &Shares) -> Result<Option<Completeness>> {
+    if facets.rows() != categories.rows() {
+        let (left, right) = (facets.rows(), categories.rows());
+        return Err(ModelError::Input(format!("facets and categories are of {left} and {right} people")));
+    }
+    if facets.columns() < 2 {
+        return Ok(None);
+    }
+    let people = facets.rows();
+    let rows: Vec<f64> = (0..people).flat_map(|person| facets.row(person)).copied().collect();
+    let of_category = |category: usize| {
+        let targets: Vec<f64> = (0..people).map(|person| categories.row(person)[category]).collect();
+        let probe = lasso::fit(facets.columns(), &rows, &targets)?;
+        let sum: f64 = probe.weights.iter().copied().map(f64::abs).sum();
+        if sum <= 0.0 || probe.r2 <= 0.0 {
+            return Some((0.0, 0.0));
+        }
+        let importance: Vec<f64> = probe.weights.iter().map(|weight| weight.abs() / sum).collect();
+        Some((1.0 - entropy(&importance) / (facets.columns() as f64).ln(), probe.r2))
+    };
+    let found: Vec<Option<(f64, f64)>> = (0..categories.columns()).map(of_category).collect();
+    let known: Vec<(f64, f64)> = found.iter().flatten().copied().collect();
+    if known.is_empty() {
+        return Ok(None);
+    }
+    let mean = |of: fn(&(f64, f64)) -> f64| known.iter().map(of).sum::<f64>() / known.len() as f64;
+    Ok(Some(Completeness {
+        completeness: mean(|(completeness, _)| *completeness),
+        r2: mean(|(_, r2)| *r2),
+        categories: found,
+    }))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    const PEOPLE: usize = 300;
+
+    /// People's shares of four categories, without pattern.
+    fn categories() -> Shares {
+        let noise = |index: usize| {
+            let word = (index as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+            let word = (word ^ (word >> 29)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+            (word >> 11) as f64 / (1_u64 << 53) as f64
+        };
+        Shares::new(4, (0..PEOPLE * 4).map(|index| -(noise(index) + 1e-9).ln()).collect()).unwrap()
+    }
+
+    /// Facets whose shares are mixtures of the categories' by `mixture`, a row for each facet.
+    fn mixed(mixture: &[[f64; 4]]) -> Shares {
+        let categories = categories();
+        let mut values = Vec::new();
+        for person in 0..PEOPLE {
+            for row in mixture {
+                values.push(row.iter().zip(categories.row(person)).map(|(part, share)| part * share).sum());
+            }
+        }
+        Shares::new(mixture.len(), values).unwrap()
+    }
+
+    fn of(facets: &Shares) -> Completeness {
+        completeness(facets, &categories()).unwrap().unwrap()
+    }
+
+    #[test]
+    fn a_facet_for_each_category_is_complete() {
+        let found =
+            of(&mixed(&[[0.0, 1.0, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0], [0.0, 0.0, 1.0, 0.0]]));
+        assert!(found.completeness > 0.95 && found.r2 > 0.99, "{found:?}");
+    }
+
+    #[test]
+    fn categories_that_are_spread_over_facets_are_not() {
+        let turned = [[0.4, 0.2, 0.2, 0.2], [0.2, 0.4, 0.2, 0.2], [0.2, 0.2, 0.4, 0.2], [0.2, 0.2, 0.2, 0.4]];
+        let spread = [[0.5, 0.5, 0.0, 0.0], [0.0, 0.5, 0.5, 0.0], [0.0, 0.0, 0.5, 0.5], [0.5, 0.0, 0.0, 0.5]];
+        let separate = of(&mixed(&turned));
+        let spread = of(&mixed(&spread));
+        assert!(
+            spread.completeness < 0.5 && separate.completeness > spread.completeness + 0.3,
+            "{spread:?} {separate:?}"
+        );
+    }
+
+    #[test]
+    fn facets_that_tell_nothing_cover_nothing() {
+        let uniform = of(&Shares::new(4, vec![0.25; PEOPLE * 4]).unwrap());
+        assert_eq!((uniform.completeness, uniform.r2), (0.0, 0.0));
+        // Facets of other people.
+        let mut values: Vec<f64> =
+            (0..PEOPLE).flat_map(|person| categories().row((person + 100) % PEOPLE).to_vec()).collect();
+        let other = of(&Shares::new(4, std::mem::take(&mut values)).unwrap());
+        assert!(other.completeness < 0.5 && other.r2 < 0.05, "{other:?}");
+    }
+
+    #[test]
+    fn one_facet_covers_nothing_and_neither_does_any_where_categories_are_the_same_for_all() {
+        let one = Shares::new(1, vec![1.0; PEOPLE]).unwrap();
+        assert_eq!(completeness(&one, &categories()).unwrap(), None);
+        assert_eq!(completeness(&categories(), &one).unwrap(), None);
+        assert!(completeness(&categories(), &Shares::new(1, vec![1.0]).unwrap()).is_err());
+    }
+}

@@ -1,0 +1,138 @@
+//! Independence: whether facets repeat each other.
+
+use tch::{Device, Kind, Tensor};
+
+use super::permutation::permutation;
+use crate::error::{ModelError, Result};
+
+/// How often people are shuffled for the floor.
+const SHUFFLES: u32 = 20;
+/// A dimension whose variance is a smaller share of the mean variance than this is constant: it says nothing.
+const CONSTANT: f64 = 1e-8;
+
+/// How much facets repeat each other.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Independence {
+    /// Mean absolute correlation between dimensions of different facets.
+    pub correlation: f64,
+    /// What that comes to where the people are shuffled in each facet by itself: facets that have nothing to do with each
+    /// other, and as few people.
+    pub floor: f64,
+    /// Share of the dimensions that vary among people. Those that don't are left out, so few of them are no merit.
+    pub varying: f64,
+}
+
+impl Independence {
+    /// The correlation beyond the floor; 0 is best.
+    pub fn excess(&self) -> f64 {
+        self.correlation - self.floor
+    }
+}
+
+/// Independence of the facets of held-out people's `latents`, `[people, facets, dimensions]`. `None` where fewer than two
+/// facets vary among people: there is nothing that could be repeated.
+///
+/// # Errors
+/// [`ModelError::Input`] where the tensor has another shape; [`ModelError::Torch`].
+pub fn independence(latents: &Tensor, seed: u64) -> Result<Option<Independence>> {
+    let _guard = tch::no_grad_guard();
+    let &[people, facets, dimensions] = latents.size().as_slice() else {
+        return Err(ModelError::Input(format!(
+            "latents of people by facet have three dimensions, not {latents:?}"
+        )));
+    };
+    if people < 3 || facets < 2 {
+        return Ok(None);
+    }
+    let latents = latents.f_to_device(Device::Cpu)?.f_to_kind(Kind::Double)?;
+    let centred = latents.f_sub(&latents.f_mean_dim(0, true, Kind::Double)?)?;
+    let variances = centred.f_square()?.f_mean_dim(0, false, Kind::Double)?;
+    let smallest = variances.f_mean(Kind::Double)?.f_mul_scalar(CONSTANT)?;
+    let varies = variances.f_gt_tensor(&smallest)?;
+    let varying = varies.f_to_kind(Kind::Double)?;
+    let by_facet = varying.f_sum_dim_intlist(1, false, Kind::Double)?;
+    if f64::try_from(by_facet.f_gt(0.0)?.f_sum(Kind::Double)?)? < 2.0 {
+        return Ok(None);
+    }
+    // Columns of length 1, so that products are correlations; constant ones are 0.
+    let scale = variances.f_mul_scalar(people as f64)?.f_sqrt()?.f_reciprocal()?;
+    let scale = scale.f_where_self(&varies, &variances.f_zeros_like()?)?;
+    let columns = centred.f_mul(&scale)?;
+    // Pairs of different facets, both of which vary.
+    let flat = varying.f_view([facets * dimensions, 1])?;
+    let facet = Tensor::f_arange(facets, (Kind::Int64, Device::Cpu))?
+        .f_repeat_interleave_self_int(dimensions, None, None)?;
+    let differs = facet.f_unsqueeze(0)?.f_ne_tensor(&facet.f_unsqueeze(1)?)?.f_to_kind(Kind::Double)?;
+    let pairs = flat.f_mm(&flat.f_transpose(0, 1)?)?.f_mul(&differs)?;
+    let count = f64::try_from(pairs.f_sum(Kind::Double)?)?;
+    let correlation = |columns: &Tensor| -> Result<f64> {
+        let columns = columns.f_reshape([people, facets * dimensions])?;
+        let products = columns.f_transpose(0, 1)?.f_mm(&columns)?;
+        Ok(f64::try_from(products.f_abs()?.f_mul(&pairs)?.f_sum(Kind::Double)?)? / count)
+    };
+    let mut floor = 0.0;
+    for shuffle in 0..SHUFFLES {
+        let shuffled = (0..facets).map(|facet| {
+            let number = shuffle * facets as u32 + facet as u32;
+            let order = permutation(people as usize, seed, number).into_iter().map(|person| person as i64);
+            let order = Tensor::f_from_slice(&order.collect::<Vec<_>>())?;
+            Ok(columns.f_select(1, facet)?.f_index_select(0, &order)?)
+        });
+        let shuffled = Tensor::f_stack(&shuffled.collect::<Result<Vec<_>>>()?, 1)?;
+        floor += correlation(&shuffled)? / f64::from(SHUFFLES);
+    }
+    let varying = f64::try_from(varying.f_mean(Kind::Double)?)?;
+    Ok(Some(Independence { correlation: correlation(&columns)?, floor, varying }))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    const PEOPLE: i64 = 400;
+
+    fn noise(facets: i64) -> Tensor {
+        tch::manual_seed(3);
+        Tensor::randn([PEOPLE, facets, 5], (Kind::Float, Device::Cpu))
+    }
+
+    fn of(latents: &Tensor) -> Independence {
+        independence(latents, 1).unwrap().unwrap()
+    }
+
+    #[test]
+    fn facets_that_have_nothing_to_do_with_each_other_are_at_the_floor() {
+        let found = of(&noise(3));
+        assert!(found.excess().abs() < 0.01 && found.floor > 0.02 && found.varying == 1.0, "{found:?}");
+    }
+
+    #[test]
+    fn facets_that_are_all_the_same_are_found_out() {
+        // What routing that does nothing comes to.
+        let found = of(&noise(1).expand([PEOPLE, 3, 5], false));
+        // Of 25 pairs of dimensions 5 are the same, and the others as the floor.
+        assert!((found.excess() - 0.2 * (1.0 - found.floor)).abs() < 0.02, "{found:?}");
+    }
+
+    #[test]
+    fn shared_noise_is_measured_by_as_much_as_it_correlates() {
+        let own = noise(2);
+        let shared = Tensor::randn([PEOPLE, 1, 1], (Kind::Float, Device::Cpu));
+        let found = of(&(own + shared));
+        assert!((found.correlation - 0.5).abs() < 0.07, "{found:?}");
+    }
+
+    #[test]
+    fn what_does_not_vary_wins_nothing() {
+        let constant = noise(3);
+        let _ = constant.select(1, 1).fill_(0.7);
+        let found = of(&constant);
+        assert!((found.varying - 2.0 / 3.0).abs() < 1e-9 && found.floor > 0.02, "{found:?}");
+        let _ = constant.select(1, 2).fill_(0.1);
+        assert_eq!(independence(&constant, 1).unwrap(), None);
+        assert_eq!(independence(&Tensor::zeros([PEOPLE, 3, 5], (Kind::Float, Device::Cpu)), 1).unwrap(), None);
+        assert_eq!(independence(&noise(1), 1).unwrap(), None);
+        assert!(independence(&noise(1).view([PEOPLE, 5]), 1).is_err());
+    }
+}
