@@ -18,7 +18,7 @@ const SECRET_KEY: &str = "only for tests";
 const BUCKET: &str = "teasel";
 
 /// How long the server may take until it answers.
-const START: Duration = Duration::from_secs(60);
+const START: Duration = Duration::from_secs(180);
 
 /// Somebody whom the server knows.
 #[derive(Clone, Debug)]
@@ -224,30 +224,28 @@ impl Drop for SeaweedFs {
     }
 }
 
-/// Free ports whose gRPC companions (10,000 above) are free too.
+/// Where ports are looked for: below those that the kernel gives to clients, as their companions are.
+const PORTS: std::ops::Range<u16> = 20_000..22_700;
+/// How far above a port its gRPC companion is.
+const COMPANION: u16 = 10_000;
+
+/// Free ports whose companions are free too. They are looked for from somewhere on, so that servers which start at the
+/// same time don't meet.
 fn free_ports() -> io::Result<[u16; 4]> {
+    let first = (uuid::Uuid::new_v4().as_u128() % PORTS.len() as u128) as usize;
     let mut held = Vec::new();
-    let mut ports = [0; 4];
-    for port in &mut ports {
-        *port = loop {
-            let listener = TcpListener::bind(("127.0.0.1", 0))?;
-            let number = listener.local_addr()?.port();
-            held.push(listener);
-            // An ephemeral port may lie above; any below that is free does as well.
-            let number = if number > 50_000 { number - 30_000 } else { number };
-            let (Ok(own), Ok(companion)) =
-                (TcpListener::bind(("127.0.0.1", number)).or_else(|_| TcpListener::bind(("127.0.0.1", 0))), {
-                    TcpListener::bind(("127.0.0.1", number + 10_000))
-                })
-            else {
-                continue;
-            };
-            let chosen = own.local_addr()?.port();
-            held.extend([own, companion]);
-            if chosen == number {
-                break number;
-            }
-        };
+    let mut ports = PORTS.cycle().skip(first).take(PORTS.len());
+    let mut free = || {
+        ports.find(|port| {
+            let listeners = [*port, port + COMPANION].map(|port| TcpListener::bind(("127.0.0.1", port)));
+            let free = listeners.iter().all(Result::is_ok);
+            held.extend(listeners);
+            free
+        })
+    };
+    let mut found = [0; 4];
+    for port in &mut found {
+        *port = free().ok_or_else(|| io::Error::other("no port is free"))?;
     }
-    Ok(ports)
+    Ok(found)
 }
