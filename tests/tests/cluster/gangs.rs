@@ -50,4 +50,5 @@ async fn pods_that_found_a_node_wait_for_those_that_did_not_and_another_template
         "{ends:?}"
     );
     assert!(done["restarts"].is_null(), "{done}");
+    place.check_against_undisturbed(&done).await;
 }

@@ -21,4 +21,5 @@ async fn an_image_that_cannot_be_pulled_is_named_with_what_to_change_and_an_edit
     let ends: Vec<_> = attempts(&done, "train").iter().map(|attempt| attempt["reason"].clone()).collect();
     assert_eq!(ends, [json!("Replaced"), json!("Trained")], "{done}");
     assert!(done["restarts"].is_null() && done["disruptions"].is_null(), "{done}");
+    place.check_against_undisturbed(&done).await;
 }

@@ -22,5 +22,6 @@ async fn a_training_without_enough_memory_names_the_limit_and_an_edit_mends_it()
     // By default one attempt more than the first may run out of memory.
     assert_eq!(failed["restarts"]["outOfMemory"], 2, "{failed}");
     place.apply(|spec| limit(spec, "1Gi"));
-    place.complete();
+    let done = place.complete();
+    place.check_against_undisturbed(&done).await;
 }

@@ -1,10 +1,21 @@
 //! Where tests of jobs take place.
 
+use std::collections::BTreeMap;
+
 use anyhow::Result;
 use serde_json::{Value, json};
 use teasel_storage::output::current;
 use teasel_tests::cluster::{Cluster, Namespace, ObjectStore, wait_for};
+use teasel_tests::lists::Row;
 use teasel_tests::project::Project;
+
+use crate::jobs::{published, weights};
+
+/// What comes of a job: the model's weights, and each tenant's lists.
+pub(crate) struct Made {
+    pub(crate) weights: Vec<u8>,
+    pub(crate) lists: Vec<BTreeMap<String, Vec<Row>>>,
+}
 
 /// A cluster with the operator, a store with generated data, and a namespace with the secrets for both.
 pub(crate) struct Place<'a> {
@@ -115,6 +126,34 @@ impl<'a> Place<'a> {
     /// Deletes the job, and waits until nothing is left of it.
     pub(crate) fn delete(&self) {
         delete_films(&self.namespace);
+    }
+
+    /// What came of a job with this status.
+    pub(crate) async fn made(&self, status: &Value) -> Made {
+        let run = status["run"].as_str().unwrap();
+        let weights = weights(&self.store.open("films").unwrap(), run).await;
+        let mut lists = Vec::new();
+        for tenant in status["tenants"].as_array().unwrap() {
+            let tenant = tenant["name"].as_str().unwrap();
+            let published = published(&self.store.open(&format!("{tenant}/lists")).unwrap()).await;
+            assert_eq!(published.run, run, "{tenant}");
+            assert!(!published.users.is_empty(), "{tenant}");
+            lists.push(published.users);
+        }
+        Made { weights, lists }
+    }
+
+    /// Checks that a job, which is done, came to what the same job comes to undisturbed.
+    pub(crate) async fn check_against_undisturbed(&self, done: &Value) {
+        let made = self.made(done).await;
+        let spec = self.namespace.json(&["get", "recjob", "films"]).unwrap()["spec"].clone();
+        self.delete();
+        self.namespace.apply(&job_with("films", spec).to_string()).unwrap();
+        let again = self.complete();
+        assert!(again["restarts"].is_null() && again["disruptions"].is_null(), "{again}");
+        let undisturbed = self.made(&again).await;
+        assert!(made.weights == undisturbed.weights, "the model's bits differ");
+        assert!(made.lists == undisturbed.lists, "the lists differ");
     }
 
     pub(crate) async fn published_run(&self) -> Option<String> {

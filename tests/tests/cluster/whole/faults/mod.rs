@@ -10,13 +10,12 @@ use std::time::{Duration, Instant};
 
 use rand::seq::IndexedRandom;
 use serde_json::{Value, json};
+use teasel_storage::run_log::{Event, RunLog};
 use teasel_tests::cluster::{Cluster, POD_IMAGE, alone_with_real_nodes, wait_for};
-use teasel_tests::lists::Row;
 
 use self::case::{Case, Fault, Task};
 use crate::crashes::{is_deep, seeded};
-use crate::jobs::{published, weights};
-use crate::place::{Place, attempts, condition};
+use crate::place::{Made, Place, attempts, condition};
 
 const TENANTS: [&str; 2] = ["city", "town"];
 /// All of a core, for a worker that isn't slow on purpose.
@@ -32,12 +31,6 @@ struct Recovery {
     ended: Option<Duration>,
     trains: Option<Duration>,
     done: Option<Duration>,
-}
-
-/// What comes of a job: the model's weights, and each tenant's lists.
-struct Made {
-    weights: Vec<u8>,
-    lists: Vec<BTreeMap<String, Vec<Row>>>,
 }
 
 struct Bench<'a> {
@@ -67,8 +60,7 @@ impl<'a> Bench<'a> {
         }
         let done = self.complete();
         assert!(done["restarts"].is_null() && done["disruptions"].is_null(), "{done}");
-        let made = self.made(&done).await;
-        assert!(made.lists.iter().all(|users| !users.is_empty()));
+        let made = self.place.made(&done).await;
         self.undisturbed.insert(epochs(task), made);
         self.place.delete();
     }
@@ -175,16 +167,21 @@ impl<'a> Bench<'a> {
         self.place.patch(json!({"spec": {"publish": {"approved": true}}})).unwrap();
     }
 
-    async fn made(&self, status: &Value) -> Made {
-        let run = status["run"].as_str().unwrap();
-        let weights = weights(&self.place.store.open("films").unwrap(), run).await;
-        let mut lists = Vec::new();
-        for tenant in TENANTS {
-            let published = published(&self.place.store.open(&format!("{tenant}/lists")).unwrap()).await;
-            assert_eq!(published.run, run, "{tenant}");
-            lists.push(published.users);
+    /// Checks that nobody wrote to the run's log who was fenced out, and that each task ended once.
+    async fn check_log(&self, case: Case, status: &Value) {
+        let storage = self.place.store.open("films").unwrap();
+        let log = RunLog::open(&storage, status["run"].as_str().unwrap()).await.unwrap();
+        let mut claimed = None;
+        for (entry, number) in log.entries().iter().zip(0..) {
+            match entry.term {
+                None => claimed = Some(number),
+                term => assert_eq!(term, claimed, "{case}: entry {number} of the log"),
+            }
         }
-        Made { weights, lists }
+        let ends = |is_end: fn(&Event) -> bool| log.entries().iter().filter(|entry| is_end(&entry.event)).count();
+        let trained = ends(|event| matches!(event, Event::Trained { .. }));
+        let evaluated = ends(|event| matches!(event, Event::Evaluated { .. }));
+        assert_eq!((trained, evaluated), (1, 1), "{case}");
     }
 
     /// Disturbs a job, and checks what came of it.
@@ -195,10 +192,11 @@ impl<'a> Bench<'a> {
         if let Recovery { begun: Some(begun), done, .. } = &mut *self.recovery.lock().unwrap() {
             *done = Some(begun.elapsed());
         }
-        let (made, undisturbed) = (self.made(&done).await, &self.undisturbed[&epochs(case.1)]);
+        let (made, undisturbed) = (self.place.made(&done).await, &self.undisturbed[&epochs(case.1)]);
         assert!(made.weights == undisturbed.weights, "{case}: the model's bits differ");
         assert!(made.lists == undisturbed.lists, "{case}: the lists differ");
         check_counters(case, &done);
+        self.check_log(case, &done).await;
         self.place.delete();
         self.place.wait_until_no_pods();
     }
