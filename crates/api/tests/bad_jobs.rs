@@ -37,7 +37,7 @@ fn violations(yaml: &str, from: &str, to: &str) -> Vec<String> {
 #[case::full_dropout("model: {}", "model: {dropout: 1}", &["line 11: spec.model.dropout: must be at least 0 and below 1, not 1"])]
 #[case::duration("training: {}", "training: {checkpoint: {interval: 5 minutes}}", &["line 12: spec.training.checkpoint.interval: must be hours, minutes and seconds, such as 5m, 90s or 1h30m, not \"5 minutes\""])]
 #[case::zero_duration("training: {}", "training: {schedulingTimeout: 0s}", &["line 12: spec.training.schedulingTimeout: must be at least 1s"])]
-#[case::metric("training: {}", "training: {earlyStopping: {metric: NDCG}}", &["line 12: spec.training.earlyStopping.metric: must be ndcg@K or recall@K, not \"NDCG\" (for example ndcg@100)"])]
+#[case::metric("training: {}", "training: {earlyStopping: {metric: NDCG}}", &["line 12: spec.training.earlyStopping.metric: must be ndcg@K, recall@K or map@K, not \"NDCG\" (for example ndcg@100)"])]
 #[case::cuda("training: {}", "training: {device: Cuda, workers: 2, processesPerWorker: 8}", &[])]
 #[case::device("training: {}", "training: {device: cuda}", &["line 12: spec.training.device: must be one of Cpu, Cuda, not \"cuda\" (did you mean Cuda?)"])]
 #[case::content("model: {}", "model: {content: {}}", &["line 11: spec.model.content: content encoders are not supported yet (leave it out)"])]

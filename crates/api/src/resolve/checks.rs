@@ -88,23 +88,23 @@ fn label_like(name: &str) -> String {
     replaced.trim_matches('-').to_owned()
 }
 
-/// A metric: `ndcg@K` or `recall@K`.
+/// Names of metrics, each with a cutoff.
+const METRICS: [&str; 3] = ["ndcg", "recall", "map"];
+
+/// A metric: `ndcg@K`, `recall@K` or `map@K`.
 pub(super) fn metric(metric: &str, path: &Path, found: &mut Violations) {
     let cutoff = metric.split_once('@').and_then(|(name, cutoff)| {
         let cutoff = cutoff.parse::<u32>().ok().filter(|number| number.to_string() == cutoff)?;
-        ["ndcg", "recall"].contains(&name).then_some(cutoff)
+        METRICS.contains(&name).then_some(cutoff)
     });
     match cutoff {
         Some(1..=10_000) => {}
         Some(_) => found.add(path, format!("must have a cutoff between 1 and 10000, not {metric}")),
         None => {
             let name = metric.split('@').next().unwrap_or_default();
-            let hint = nearest(name, ["ndcg", "recall"]).map(|_| {
-                let lower = name.to_lowercase();
-                let name = if lower.starts_with('r') { "recall" } else { "ndcg" };
-                format!("for example {name}@100")
-            });
-            found.add_with_hint(path, format!("must be ndcg@K or recall@K, not {metric:?}"), hint);
+            let like = METRICS.into_iter().find(|known| nearest(name, [*known]).is_some());
+            let hint = like.map(|known| format!("for example {known}@100"));
+            found.add_with_hint(path, format!("must be ndcg@K, recall@K or map@K, not {metric:?}"), hint);
         }
     }
 }
@@ -155,11 +155,12 @@ mod tests {
     #[rstest]
     #[case("ndcg@100", &[])]
     #[case("recall@20", &[])]
-    #[case("NDCG@100", &["x: must be ndcg@K or recall@K, not \"NDCG@100\" (for example ndcg@100)"])]
-    #[case("recal@5", &["x: must be ndcg@K or recall@K, not \"recal@5\" (for example recall@100)"])]
-    #[case("auc", &["x: must be ndcg@K or recall@K, not \"auc\""])]
+    #[case("map@10", &[])]
+    #[case("NDCG@100", &["x: must be ndcg@K, recall@K or map@K, not \"NDCG@100\" (for example ndcg@100)"])]
+    #[case("recal@5", &["x: must be ndcg@K, recall@K or map@K, not \"recal@5\" (for example recall@100)"])]
+    #[case("auc", &["x: must be ndcg@K, recall@K or map@K, not \"auc\""])]
     #[case("ndcg@0", &["x: must have a cutoff between 1 and 10000, not ndcg@0"])]
-    #[case("ndcg@+5", &["x: must be ndcg@K or recall@K, not \"ndcg@+5\" (for example ndcg@100)"])]
+    #[case("ndcg@+5", &["x: must be ndcg@K, recall@K or map@K, not \"ndcg@+5\" (for example ndcg@100)"])]
     fn a_metric_has_a_name_and_a_cutoff(#[case] text: &str, #[case] expected: &[&str]) {
         assert_eq!(messages(|path, found| metric(text, path, found)), expected);
     }

@@ -68,7 +68,7 @@ pub struct TrainingSpec {
 #[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct EarlyStoppingSpec {
-    /// metric on the validation users, ndcg@K or recall@K; the best epoch by it is the run's model. Defaults to
+    /// metric on the validation users, ndcg@K, recall@K or map@K; the best epoch by it is the run's model. Defaults to
     /// ndcg@100.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metric: Option<String>,
@@ -121,7 +121,7 @@ pub struct FailurePolicySpec {
         .message("a gate has exactly one of minimum, relativeToPublished and relativeTo")
 )]
 pub struct GateSpec {
-    /// metric is ndcg@K or recall@K.
+    /// metric is ndcg@K, recall@K or map@K.
     pub metric: String,
     /// minimum is the smallest value that passes. A gate has exactly one of minimum, relativeToPublished and
     /// relativeTo.
