@@ -13,6 +13,11 @@ pub struct Popularity {
 }
 
 impl Popularity {
+    /// From the number of users that each item has.
+    pub fn of(counts: &[u64]) -> Self {
+        Self { counts: counts.iter().map(|count| *count as f32).collect() }
+    }
+
     /// Counts the users of each item.
     pub fn fit(items: usize, training: &BatchInput<'_>) -> Result<Self> {
         training.validate(items)?;
@@ -39,13 +44,18 @@ pub struct Ease {
     weights: Tensor,
 }
 
-impl Ease {
-    /// Solves for the weights with L2 penalty `lambda`, which must be above 0.
-    pub fn fit(items: usize, training: &BatchInput<'_>, lambda: f64) -> Result<Self> {
+/// What EASE needs to know of the training users: how much each two items have in common.
+#[derive(Debug)]
+pub struct Gram {
+    items: usize,
+    /// `[items, items]`
+    values: Vec<f64>,
+}
+
+impl Gram {
+    /// Sums up the training users.
+    pub fn of(items: usize, training: &BatchInput<'_>) -> Result<Self> {
         training.validate(items)?;
-        if !(lambda > 0.0 && lambda.is_finite()) {
-            return Err(ModelError::Configuration("EASE's penalty must be above 0".into()));
-        }
         let mut gram = vec![0.0_f64; items * items];
         for user in 0..training.users() {
             for left in training.row(user) {
@@ -56,11 +66,30 @@ impl Ease {
                 }
             }
         }
-        for item in 0..items {
-            gram[item * items + item] += lambda;
+        Ok(Self { items, values: gram })
+    }
+}
+
+impl Ease {
+    /// Peak memory in bytes for so many items, beside the training users: the items' products, their tensor, its factor
+    /// and the inverse in 64 bits, and the weights in 32.
+    pub fn memory(items: usize) -> u64 {
+        36 * (items as u64).pow(2)
+    }
+
+    /// Solves for the weights with L2 penalty `lambda`, which must be above 0.
+    pub fn fit(items: usize, training: &BatchInput<'_>, lambda: f64) -> Result<Self> {
+        Self::solve(&Gram::of(items, training)?, lambda)
+    }
+
+    /// The same, where other penalties are tried on the same users.
+    pub fn solve(gram: &Gram, lambda: f64) -> Result<Self> {
+        if !(lambda > 0.0 && lambda.is_finite()) {
+            return Err(ModelError::Configuration("EASE's penalty must be above 0".into()));
         }
-        let size = items as i64;
-        let gram = Tensor::f_from_slice(&gram)?.f_view_([size, size])?;
+        let size = gram.items as i64;
+        let gram = Tensor::f_from_slice(&gram.values)?.f_view_([size, size])?;
+        let _ = gram.f_diagonal(0, 0, 1)?.f_add_scalar_(lambda)?;
         let inverse = gram.f_linalg_cholesky(false)?.f_cholesky_inverse(false)?;
         let mut weights = inverse.f_div(&inverse.f_diagonal(0, 0, 1)?)?.f_neg()?;
         let _ = weights.f_fill_diagonal_(0.0, false)?;

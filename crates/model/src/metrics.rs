@@ -13,9 +13,12 @@ pub enum MetricKind {
     Ndcg,
     /// Share of the relevant items that are in the list; of as many as fit into it.
     Recall,
+    /// Average precision: the mean over the relevant items, of as many as fit into the list, of the share of relevant ones
+    /// in the list's head that ends with them; 0 for those that aren't in it. Its mean over users is called MAP.
+    AveragePrecision,
 }
 
-/// A measure and the length of the list's head that it looks at. Written `ndcg@100`, `recall@20`.
+/// A measure and the length of the list's head that it looks at. Written `ndcg@100`, `recall@20`, `map@100`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Metric {
     /// The measure.
@@ -40,6 +43,10 @@ impl Metric {
             .map(|(place, _)| place);
         match self.kind {
             MetricKind::Recall => hits.count() as f64 / reachable as f64,
+            MetricKind::AveragePrecision => {
+                let precisions = hits.enumerate().map(|(before, place)| (before + 1) as f64 / (place + 1) as f64);
+                precisions.sum::<f64>() / reachable as f64
+            }
             MetricKind::Ndcg => {
                 let ideal: f64 = (0..reachable).map(discount).sum();
                 hits.map(discount).sum::<f64>() / ideal
@@ -63,6 +70,7 @@ impl fmt::Display for Metric {
         let name = match self.kind {
             MetricKind::Ndcg => "ndcg",
             MetricKind::Recall => "recall",
+            MetricKind::AveragePrecision => "map",
         };
         write!(formatter, "{name}@{}", self.cutoff)
     }
@@ -72,12 +80,14 @@ impl FromStr for Metric {
     type Err = ModelError;
 
     fn from_str(text: &str) -> Result<Self, ModelError> {
-        let unknown =
-            || ModelError::Configuration(format!("`{text}` is no metric; write `ndcg@100` or `recall@20`"));
+        let unknown = || {
+            ModelError::Configuration(format!("`{text}` is no metric; write `ndcg@100`, `recall@20` or `map@100`"))
+        };
         let (name, cutoff) = text.split_once('@').ok_or_else(unknown)?;
         let kind = match name {
             "ndcg" => MetricKind::Ndcg,
             "recall" => MetricKind::Recall,
+            "map" => MetricKind::AveragePrecision,
             _ => return Err(unknown()),
         };
         let cutoff = cutoff.parse().ok().filter(|&cutoff| cutoff > 0).ok_or_else(unknown)?;
@@ -106,6 +116,9 @@ mod tests {
     #[case::more_relevant_than_places("recall@2", &[4, 5], &[4, 5, 6, 7], 1.0)]
     #[case::half("recall@10", &[4, 1, 2], &[4, 9], 0.5)]
     #[case::beyond_the_cutoff("recall@1", &[1, 4], &[4], 0.0)]
+    #[case::first_and_third("map@3", &[4, 1, 5], &[4, 5], (1.0 + 2.0 / 3.0) / 2.0)]
+    #[case::one_of_two("map@3", &[1, 4, 2], &[4, 9], 0.25)]
+    #[case::more_relevant_than_places("map@2", &[4, 5], &[4, 5, 6, 7], 1.0)]
     #[case::nothing_relevant("ndcg@5", &[1, 4], &[], 0.0)]
     #[case::empty_list("ndcg@5", &[], &[1], 0.0)]
     fn values_follow_the_definitions(
@@ -123,6 +136,11 @@ mod tests {
             ranked.iter().map(|item| if relevant.contains(item) { 1.0 } else { 0.0 }).take(cutoff).collect();
         match kind {
             MetricKind::Recall => gains.iter().sum::<f64>() / cutoff.min(relevant.len()) as f64,
+            MetricKind::AveragePrecision => {
+                let precision = |rank: usize| gains[..rank].iter().sum::<f64>() / rank as f64;
+                let terms = gains.iter().zip(1..).map(|(gain, rank)| gain * precision(rank));
+                terms.sum::<f64>() / cutoff.min(relevant.len()) as f64
+            }
             MetricKind::Ndcg => {
                 let dcg = |gains: &[f64]| -> f64 {
                     gains.iter().zip(1..).map(|(gain, rank)| (gain.exp2() - 1.0) / f64::from(rank + 1).log2()).sum()
@@ -142,7 +160,7 @@ mod tests {
             cutoff in 1_usize..50,
         ) {
             let sorted: Vec<u32> = relevant.iter().copied().collect();
-            for kind in [MetricKind::Ndcg, MetricKind::Recall] {
+            for kind in [MetricKind::Ndcg, MetricKind::Recall, MetricKind::AveragePrecision] {
                 let value = Metric { kind, cutoff }.of_user(&ranked, &sorted);
                 prop_assert!((value - independent(kind, cutoff, &ranked, &relevant)).abs() < 1e-12);
             }
@@ -154,14 +172,14 @@ mod tests {
     #[case("ndcg@")]
     #[case("ndcg@0")]
     #[case("ndcg@-1")]
-    #[case("map@10")]
+    #[case("auc@10")]
     fn what_is_no_metric_is_refused(#[case] text: &str) {
         assert!(text.parse::<Metric>().is_err());
     }
 
     #[test]
     fn a_metric_is_written_as_it_is_read() {
-        for text in ["ndcg@100", "recall@20"] {
+        for text in ["ndcg@100", "recall@20", "map@100"] {
             assert_eq!(metric(text).to_string(), text);
         }
     }

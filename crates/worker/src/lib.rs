@@ -8,6 +8,7 @@ mod collect;
 mod error;
 mod evaluate;
 mod inspect;
+mod memory;
 mod model_store;
 mod outcome;
 mod places;

@@ -3,7 +3,7 @@
 use crate::error::{ModelError, Result};
 
 /// Measures of many people's lists.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct ExposureMeasures {
     /// Share of the items that may be recommended which are in somebody's list (Ge, Delgado-Battenfeld and Jannach 2010).
     pub coverage: f64,

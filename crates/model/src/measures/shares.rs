@@ -69,6 +69,21 @@ impl Shares {
         &self.values[row * self.columns..][..self.columns]
     }
 
+    /// These rows, in this order.
+    ///
+    /// # Errors
+    /// [`ModelError::Input`] for a row past the last.
+    pub fn pick(&self, rows: impl IntoIterator<Item = usize>) -> Result<Self> {
+        let mut values = Vec::new();
+        for row in rows {
+            if row >= self.rows() {
+                return Err(ModelError::Input(format!("row {row} of {} shares", self.rows())));
+            }
+            values.extend_from_slice(self.row(row));
+        }
+        Ok(Self { columns: self.columns, values })
+    }
+
     /// The mean of all rows; zeros where there is none.
     pub fn mean(&self) -> Vec<f64> {
         let mut mean = vec![0.0; self.columns];

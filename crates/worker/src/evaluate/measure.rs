@@ -99,4 +99,4 @@ pub(crate) fn parse(names: impl IntoIterator<Item = impl AsRef<str>>) -> Result<
 }
 
 /// The metrics that every run reports.
-pub(crate) const STANDARD_METRICS: [&str; 3] = ["ndcg@100", "recall@20", "recall@50"];
+pub(crate) const STANDARD_METRICS: [&str; 4] = ["ndcg@100", "recall@20", "recall@50", "map@100"];

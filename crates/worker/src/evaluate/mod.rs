@@ -1,8 +1,11 @@
 //! The `evaluate` task: test metrics, gates, and the model for scoring.
 
+mod baselines;
 mod best;
 mod compare;
+mod facets;
 mod gates;
+mod lists;
 pub(crate) mod measure;
 
 use std::collections::BTreeMap;
@@ -23,8 +26,11 @@ use crate::model_store::{self, NewModel};
 use crate::train::claim_of;
 use crate::worker::TaskContext;
 use crate::{outcome, places};
+use baselines::Baseline;
 use best::best_model;
+use facets::FacetMeasures;
 use gates::{GateResult, Measured};
+use lists::{ListMeasures, Survey};
 
 /// `metrics.json`.
 #[derive(Debug, Serialize)]
@@ -34,7 +40,12 @@ struct Report<'a> {
     dataset: &'a str,
     best_epoch: u32,
     test_users: usize,
-    metrics: &'a BTreeMap<String, f64>,
+    /// Of the model's lists.
+    #[serde(flatten)]
+    lists: &'a ListMeasures,
+    /// What is compared with it, on the same users.
+    baselines: &'a BTreeMap<&'static str, Baseline>,
+    facets: &'a FacetMeasures,
     gates: &'a [GateResult],
     history: &'a [EpochRecord],
 }
@@ -70,9 +81,19 @@ pub(crate) async fn run(task: &EvaluateTask, context: &TaskContext<'_>) -> Resul
     let metrics = measure::parse(
         measure::STANDARD_METRICS.iter().copied().chain(task.gates.iter().map(|gate| gate.metric.as_str())),
     )?;
-    let values = measure::measure_all(&mut vae.scorer(None)?, &test, &metrics).await?;
-    let means: BTreeMap<_, _> =
-        metrics.iter().zip(&values).map(|(metric, values)| (metric.to_string(), mean(values))).collect();
+    let survey = Survey::new(&test, &metrics, &catalogue, dataset.training_users())?;
+    let mut scorer = vae.scorer(None)?;
+    let lists = survey
+        .of(|batch, length| {
+            let lists = scorer.recommend(batch, length, true)?;
+            Ok(lists.iter().map(|list| list.iter().map(|recommended| recommended.item).collect()).collect())
+        })
+        .await?;
+    let (values, means) = (&lists.values, lists.measures.metrics.clone());
+    context.progress.update(|progress| progress.message = "measuring baselines".into());
+    let baselines = baselines::measure(&survey, &metrics, &lists, &dataset, &catalogue).await?;
+    context.progress.update(|progress| progress.message = "measuring facets".into());
+    let facets = facets::measure(&vae, &catalogue, &test, metrics[0], &values[0]).await?;
     let mut gates = Vec::with_capacity(task.gates.len());
     for gate in &task.gates {
         let own = &values[position_of(&metrics, gate)?];
@@ -96,7 +117,9 @@ pub(crate) async fn run(task: &EvaluateTask, context: &TaskContext<'_>) -> Resul
         dataset: &record.dataset,
         best_epoch: position.best.epoch,
         test_users: test.keys.len(),
-        metrics: &means,
+        lists: &lists.measures,
+        baselines: &baselines,
+        facets: &facets,
         gates: &gates,
         history: &position.history,
     };
@@ -104,7 +127,13 @@ pub(crate) async fn run(task: &EvaluateTask, context: &TaskContext<'_>) -> Resul
     let path = format!("report/{}/metrics.json", teasel_storage::nonce());
     let report = writer.log().folder().put_described(&path, report.into()).await?;
 
-    let mut ended = describe(context, means, &gates, position.global_step);
+    let mut told = lists.measures.by_name();
+    let standard = measure::STANDARD_METRICS[0];
+    told.extend(
+        baselines.iter().filter_map(|(name, found)| Some((format!("{name}/{standard}"), found.value(standard)?))),
+    );
+    told.extend(facets.by_name());
+    let mut ended = describe(context, told, &gates, position.global_step);
     best.notice.iter().for_each(|notice| ended.message.push_str(&format!("; {notice}")));
     writer.append(Event::Modelled { manifest }).await?;
     writer

@@ -12,12 +12,12 @@ use teasel_api::outcome::{ExitCode, OUT_OF_MEMORY, Outcome};
 use teasel_api::progress::Progress;
 use teasel_api::task::{TaskFile, TrainTask};
 
-use super::memory::MemoryWatch;
 use super::rendezvous;
 use super::started_file;
 use super::supervision::{Decision, RankEnd, supervise};
 use crate::arguments::TrainArguments;
 use crate::error::TaskError;
+use crate::memory::MemoryWatch;
 use crate::outcome;
 use crate::signals::StopRequest;
 use crate::telemetry::ProgressHandle;

@@ -4,7 +4,6 @@ mod agent;
 mod checkpointing;
 mod claim;
 mod early_stopping;
-mod memory;
 mod optimizer_state;
 mod position;
 mod rank;

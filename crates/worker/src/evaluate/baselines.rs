@@ -1,0 +1,155 @@
+//! What the model is compared with, on the same users.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use teasel_data::{Catalogue, Dataset, HeldOutSet, VIRTUAL_SHARDS};
+use teasel_model::RatioInterval;
+use teasel_model::baselines::{Ease, Gram, Popularity};
+use teasel_model::bootstrap::ratio_interval;
+use teasel_model::metrics::{Metric, mean};
+
+use super::compare::{RESAMPLES, SEED};
+use super::lists::{ListMeasures, Lists, Survey};
+use super::measure::Rows;
+use crate::error::TaskError;
+use crate::memory;
+
+/// The most items that EASE is fitted to: it needs 0.9 GB for so many.
+const MOST_ITEMS: usize = 5_000;
+/// Penalties that are tried on the validation users, and the metric that chooses.
+const PENALTIES: [f64; 5] = [10.0, 50.0, 200.0, 500.0, 1000.0];
+const CHOSEN_BY: &str = "ndcg@100";
+
+/// A baseline's measures, and how the model does against it; or why there are none.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase", untagged)]
+pub(super) enum Baseline {
+    /// It was measured.
+    #[serde(rename_all = "camelCase")]
+    Measured {
+        #[serde(flatten)]
+        lists: ListMeasures,
+        /// The model's mean over the baseline's, with its 95 % interval, by metric.
+        model_ratio: BTreeMap<String, Ratio>,
+        /// EASE: the penalty that did best on the validation users.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        penalty: Option<f64>,
+    },
+    /// It wasn't.
+    Skipped {
+        /// Why, in a sentence.
+        skipped: String,
+    },
+}
+
+impl Baseline {
+    /// Its value of a metric, where it was measured.
+    pub(super) fn value(&self, metric: &str) -> Option<f64> {
+        match self {
+            Baseline::Measured { lists, .. } => lists.metrics.get(metric).copied(),
+            Baseline::Skipped { .. } => None,
+        }
+    }
+}
+
+/// A ratio of means and its interval from the paired bootstrap.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(super) struct Ratio {
+    ratio: f64,
+    low: f64,
+    high: f64,
+}
+
+impl From<RatioInterval> for Ratio {
+    fn from(interval: RatioInterval) -> Self {
+        Self { ratio: interval.ratio, low: interval.low, high: interval.high }
+    }
+}
+
+/// Measures all baselines against the model's lists.
+pub(super) async fn measure(
+    survey: &Survey<'_>,
+    metrics: &[Metric],
+    model: &Lists,
+    dataset: &Dataset,
+    catalogue: &Catalogue,
+) -> Result<BTreeMap<&'static str, Baseline>, TaskError> {
+    let popularity = Popularity::of(&catalogue.counts);
+    let lists = survey.of(|batch, length| Ok(popularity.recommend(batch, length)?)).await?;
+    let mut found = BTreeMap::from([("popularity", against(metrics, model, lists, None)?)]);
+    let ease = match too_large(catalogue.len(), memory::available()) {
+        Some(skipped) => Baseline::Skipped { skipped },
+        None => {
+            let (ease, penalty) = fit(dataset, catalogue.len()).await?;
+            let lists = survey.of(|batch, length| Ok(ease.recommend(batch, length)?)).await?;
+            against(metrics, model, lists, Some(penalty))?
+        }
+    };
+    found.insert("ease", ease);
+    Ok(found)
+}
+
+/// Why EASE isn't fitted, where it isn't: by the items, and by the bytes that there are, of which it takes half at most.
+fn too_large(items: usize, available: Option<u64>) -> Option<String> {
+    let gigabytes = |bytes: u64| bytes as f64 / 1e9;
+    let needed = Ease::memory(items);
+    let need = format!("EASE needs {:.2} GB for {items} items", gigabytes(needed));
+    match available {
+        _ if items > MOST_ITEMS => Some(format!("{need}, and is fitted to {MOST_ITEMS} items at most")),
+        Some(bytes) if needed > bytes / 2 => {
+            Some(format!("{need}, and there are {:.2} GB, of which it may take half", gigabytes(bytes)))
+        }
+        _ => None,
+    }
+}
+
+async fn fit(dataset: &Dataset, items: usize) -> Result<(Ease, f64), TaskError> {
+    let training = dataset.training(0..VIRTUAL_SHARDS).await?;
+    let users = training.users();
+    let gram = Gram::of(items, &Rows::of(&training.interactions, &training.keys, 0..users).input())?;
+    drop(training);
+    let validation = dataset.held_out(HeldOutSet::Validation).await?;
+    let metric: Metric = CHOSEN_BY.parse()?;
+    let rows = Rows::of(&validation.fold_in, &validation.keys, 0..validation.keys.len());
+    let mut best: Option<(f64, Ease, f64)> = None;
+    for penalty in PENALTIES {
+        let ease = Ease::solve(&gram, penalty)?;
+        let lists = ease.recommend(&rows.input(), metric.cutoff)?;
+        let values =
+            lists.iter().enumerate().map(|(user, list)| metric.of_user(list, validation.held_out.row(user)));
+        let value = mean(&values.collect::<Vec<_>>());
+        if best.as_ref().is_none_or(|(best, ..)| value > *best) {
+            best = Some((value, ease, penalty));
+        }
+        tokio::task::yield_now().await;
+    }
+    let (_, ease, penalty) = best.ok_or_else(|| TaskError::bug("no penalty of EASE was tried"))?;
+    Ok((ease, penalty))
+}
+
+fn against(metrics: &[Metric], model: &Lists, lists: Lists, penalty: Option<f64>) -> Result<Baseline, TaskError> {
+    let mut model_ratio = BTreeMap::new();
+    for (index, metric) in metrics.iter().enumerate() {
+        let (new, old) = (&model.values[index], &lists.values[index]);
+        if !new.is_empty() && mean(old) > 0.0 {
+            model_ratio.insert(metric.to_string(), ratio_interval(new, old, RESAMPLES, SEED)?.into());
+        }
+    }
+    Ok(Baseline::Measured { lists: lists.measures, model_ratio, penalty })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_catalogue_too_large_for_ease_is_told_the_memory_that_it_would_need() {
+        assert_eq!(too_large(MOST_ITEMS, None), None);
+        let said = too_large(100_000, None).unwrap_or_default();
+        assert!(said.contains("360.00 GB for 100000 items") && said.contains("5000"), "{said}");
+        assert_eq!(too_large(1000, Some(72_000_000)), None);
+        let said = too_large(1000, Some(71_000_000)).unwrap_or_default();
+        assert!(said.contains("0.04 GB for 1000 items") && said.contains("0.07 GB"), "{said}");
+    }
+}
