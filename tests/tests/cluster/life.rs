@@ -5,8 +5,11 @@ use teasel_tests::cluster::{Shared, shared_with_real_nodes, wait_for};
 
 use crate::place::{Place, attempts, condition};
 
-/// A training that goes on for minutes, and ends by early stopping only if it is left to.
+/// A training that goes on for minutes, and ends by early stopping only if it is left to. It leaves other tests most of the
+/// processors.
 pub(crate) fn long(spec: &mut Value) {
+    let resources = json!({"requests": {"cpu": "50m"}, "limits": {"cpu": "500m", "memory": "512Mi"}});
+    spec["training"]["template"] = json!({"spec": {"containers": [{"name": "worker", "resources": resources}]}});
     spec["training"]["epochs"] = json!(20_000);
     spec["training"]["earlyStopping"] = json!({"patience": 20_000});
 }
