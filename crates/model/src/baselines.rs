@@ -53,33 +53,40 @@ pub struct Gram {
 }
 
 impl Gram {
-    /// Sums up the training users.
-    pub fn of(items: usize, training: &BatchInput<'_>) -> Result<Self> {
+    /// Nobody yet.
+    pub fn new(items: usize) -> Self {
+        Self { items, values: vec![0.0; items * items] }
+    }
+
+    /// Adds training users.
+    pub fn add(&mut self, training: &BatchInput<'_>) -> Result<()> {
+        let items = self.items;
         training.validate(items)?;
-        let mut gram = vec![0.0_f64; items * items];
         for user in 0..training.users() {
             for left in training.row(user) {
-                let row = &mut gram[training.items[left] as usize * items..][..items];
+                let row = &mut self.values[training.items[left] as usize * items..][..items];
                 for right in training.row(user) {
                     row[training.items[right] as usize] +=
                         f64::from(training.weight(left)) * f64::from(training.weight(right));
                 }
             }
         }
-        Ok(Self { items, values: gram })
+        Ok(())
     }
 }
 
 impl Ease {
-    /// Peak memory in bytes for so many items, beside the training users: the items' products, their tensor, its factor
-    /// and the inverse in 64 bits, and the weights in 32.
+    /// Peak memory in bytes for so many items, beside training users and with the weights of another penalty: the items'
+    /// products, their tensor, its factor, the inverse and a copy of that in 64 bits, and weights in 32.
     pub fn memory(items: usize) -> u64 {
-        36 * (items as u64).pow(2)
+        44 * (items as u64).pow(2)
     }
 
     /// Solves for the weights with L2 penalty `lambda`, which must be above 0.
     pub fn fit(items: usize, training: &BatchInput<'_>, lambda: f64) -> Result<Self> {
-        Self::solve(&Gram::of(items, training)?, lambda)
+        let mut gram = Gram::new(items);
+        gram.add(training)?;
+        Self::solve(&gram, lambda)
     }
 
     /// The same, where other penalties are tried on the same users.

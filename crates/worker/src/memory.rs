@@ -31,7 +31,7 @@ impl MemoryWatch {
     }
 }
 
-/// Bytes that this process may use at most: the limit of its control group, or what the machine has free where that is
+/// Bytes that this process and the others of its group may use at most: the limit of its control group, or what the machine has free where that is
 /// less. `None` where neither is known.
 pub(crate) fn available() -> Option<u64> {
     let limit = limit(Path::new(MOUNT), &groups());
@@ -39,7 +39,7 @@ pub(crate) fn available() -> Option<u64> {
     limit.into_iter().chain(free).min()
 }
 
-/// The smallest limit that holds for this group.
+/// The limit of this group, or of the hierarchy's root where that is what is mounted.
 fn limit(mount: &Path, groups: &str) -> Option<u64> {
     let files = candidates(mount, groups, "memory.max", "memory.limit_in_bytes").into_iter();
     // `max` means none.

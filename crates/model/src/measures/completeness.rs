@@ -8,11 +8,11 @@ use crate::error::{ModelError, Result};
 /// How far each category is covered by one facet.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Completeness {
-    /// Mean over the categories, from 0 to 1: 1 where each is told by one facet alone, 0 where all facets tell as much of
-    /// it. A category that no facet tells counts 0.
+    /// Mean over the categories, weighted by how much of each is told, from 0 to 1: 1 where each is told by one facet
+    /// alone, 0 where all facets tell as much of it, or nothing is told of any.
     pub completeness: f64,
-    /// Mean over the categories of the share of their variance that facets tell, on people who weren't fitted on; never
-    /// below 0.
+    /// Mean over the categories of the share of their variance that facets tell in cross-validation, 0 at least. The
+    /// penalty is chosen by the same folds, so a little of it is chance.
     pub r2: f64,
     /// Both for each category whose share differs among people; `None` for the others.
     pub categories: Vec<Option<(f64, f64)>>,
@@ -51,10 +51,11 @@ pub fn completeness(facets: &Shares, categories: &Shares) -> Result<Option<Compl
     if known.is_empty() {
         return Ok(None);
     }
-    let mean = |of: fn(&(f64, f64)) -> f64| known.iter().map(of).sum::<f64>() / known.len() as f64;
+    let told: f64 = known.iter().map(|(_, r2)| r2).sum();
+    let weighted: f64 = known.iter().map(|(completeness, r2)| completeness * r2).sum();
     Ok(Some(Completeness {
-        completeness: mean(|(completeness, _)| *completeness),
-        r2: mean(|(_, r2)| *r2),
+        completeness: if told > 0.0 { weighted / told } else { 0.0 },
+        r2: told / known.len() as f64,
         categories: found,
     }))
 }

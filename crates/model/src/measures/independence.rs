@@ -7,6 +7,8 @@ use crate::error::{ModelError, Result};
 
 /// How often people are shuffled for the floor.
 const SHUFFLES: u32 = 20;
+/// The most dimensions of all facets together: their correlations take 8 bytes for each two of them.
+const MOST_COLUMNS: i64 = 2048;
 /// A dimension whose variance is a smaller share of the mean variance than this is constant: it says nothing.
 const CONSTANT: f64 = 1e-8;
 
@@ -30,7 +32,7 @@ impl Independence {
 }
 
 /// Independence of the facets of held-out people's `latents`, `[people, facets, dimensions]`. `None` where fewer than two
-/// facets vary among people: there is nothing that could be repeated.
+/// facets vary among people, since there is nothing that could be repeated, and with more than 2,048 dimensions in all.
 ///
 /// # Errors
 /// [`ModelError::Input`] where the tensor has another shape; [`ModelError::Torch`].
@@ -41,7 +43,7 @@ pub fn independence(latents: &Tensor, seed: u64) -> Result<Option<Independence>>
             "latents of people by facet have three dimensions, not {latents:?}"
         )));
     };
-    if people < 3 || facets < 2 {
+    if people < 3 || facets < 2 || facets * dimensions > MOST_COLUMNS {
         return Ok(None);
     }
     let latents = latents.f_to_device(Device::Cpu)?.f_to_kind(Kind::Double)?;

@@ -1,7 +1,6 @@
 //! What the model's facets are like: the three conditions, their agreement with categories, and what they are good for.
 
 use serde::Serialize;
-use tch::Tensor;
 use teasel_data::{Catalogue, HeldOut};
 use teasel_model::measures::{
     Agreement, Completeness, Consistency, Independence, Shares, agreement, completeness, consistency, independence,
@@ -10,7 +9,7 @@ use teasel_model::metrics::{Metric, mean};
 use teasel_model::{BatchInput, FacetVae, Scorer};
 
 use super::lists::{number_categories, rarest_categories};
-use super::measure::{Rows, measure_all};
+use super::measure::{Rows, measure_all, sample};
 use crate::error::TaskError;
 
 /// The most test users that the conditions are measured on.
@@ -148,9 +147,12 @@ pub(super) async fn measure(
     metric: Metric,
     own: &[f64],
 ) -> Result<FacetMeasures, TaskError> {
-    let conditions = conditions(&vae.scorer(None)?, catalogue, test).await?;
-    let untrained = FacetVae::new(vae.config().clone())?;
-    let untrained = self::conditions(&untrained.scorer(None)?, catalogue, test).await?;
+    let (people, _) = sample(test, MOST_PEOPLE);
+    let conditions = conditions(&vae.scorer(None)?, catalogue, &people).await?;
+    let untrained = {
+        let untrained = FacetVae::new(vae.config().clone())?;
+        self::conditions(&untrained.scorer(None)?, catalogue, &people).await?
+    };
     let values = measure_all(&mut vae.scorer_with_shuffled_facets(SEED)?, test, &[metric]).await?;
     let (own, shuffled) = (mean(own), values.first().map_or(0.0, |values| mean(values)));
     let lost = if own > 0.0 { 1.0 - shuffled / own } else { 0.0 };
@@ -162,7 +164,7 @@ pub(super) async fn measure(
 }
 
 async fn conditions(scorer: &Scorer, catalogue: &Catalogue, test: &HeldOut) -> Result<Conditions, TaskError> {
-    let people = test.keys.len().min(MOST_PEOPLE);
+    let people = test.keys.len();
     let rows = Rows::of(&test.fold_in, &test.keys, 0..people);
     let items = scorer.item_shares()?;
     let mut found =
@@ -170,7 +172,7 @@ async fn conditions(scorer: &Scorer, catalogue: &Catalogue, test: &HeldOut) -> R
     if people == 0 {
         return Ok(found);
     }
-    found.independence = independence(&latents(scorer, &rows.input())?, SEED)?.map(Into::into);
+    found.independence = independence(&scorer.latents(&rows.input())?, SEED)?.map(Into::into);
     tokio::task::yield_now().await;
 
     let (first, second) = (Half::of(&rows.input(), 0), Half::of(&rows.input(), 1));
@@ -200,10 +202,6 @@ async fn conditions(scorer: &Scorer, catalogue: &Catalogue, test: &HeldOut) -> R
     }
     tokio::task::yield_now().await;
     Ok(found)
-}
-
-fn latents(scorer: &Scorer, people: &BatchInput<'_>) -> Result<Tensor, TaskError> {
-    Ok(scorer.latents(people)?)
 }
 
 /// Every other item of each history.

@@ -130,12 +130,22 @@ impl<'a> Survey<'a> {
     }
 }
 
-/// All categories in their alphabetical order, and the numbers of each item's.
+/// The most numbers that the items' shares of categories may have: 80 MB.
+const MOST_SHARES: usize = 10_000_000;
+
+/// All categories in their alphabetical order, and the numbers of each item's. None, where there are so many that they are
+/// tags rather than categories.
 pub(super) fn number_categories(catalogue: &Catalogue) -> (Vec<String>, Vec<Vec<u32>>) {
     let names: BTreeSet<&String> = catalogue.categories.iter().flatten().collect();
+    if names.len() * catalogue.len() > MOST_SHARES {
+        tracing::warn!("{} categories of {} items are too many to be measured by", names.len(), catalogue.len());
+        return (Vec::new(), vec![Vec::new(); catalogue.len()]);
+    }
     let names: Vec<String> = names.into_iter().cloned().collect();
     let number = |name: &String| names.binary_search(name).unwrap_or_default() as u32;
-    let numbers = catalogue.categories.iter().map(|own| own.iter().map(number).collect()).collect();
+    // An item may name one twice.
+    let numbers = |own: &Vec<String>| own.iter().map(number).collect::<BTreeSet<u32>>().into_iter().collect();
+    let numbers = catalogue.categories.iter().map(numbers).collect();
     (names, numbers)
 }
 

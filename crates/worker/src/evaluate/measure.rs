@@ -44,6 +44,31 @@ impl Rows {
     }
 }
 
+/// So many users at most, spread over all, and which they are.
+pub(crate) fn sample(held_out: &HeldOut, most: usize) -> (HeldOut, Vec<usize>) {
+    let users = held_out.keys.len();
+    let chosen: Vec<usize> = (0..users.min(most)).map(|number| number * users / users.min(most)).collect();
+    let pick = |rows: &Csr| {
+        let weights = |user: usize| rows.row_weights(user).unwrap_or_default().to_vec();
+        let mut offsets = vec![0];
+        offsets.extend(chosen.iter().scan(0, |end, user| {
+            *end += rows.row(*user).len() as u64;
+            Some(*end)
+        }));
+        Csr {
+            offsets,
+            items: chosen.iter().flat_map(|user| rows.row(*user)).copied().collect(),
+            weights: rows.weights.as_ref().map(|_| chosen.iter().flat_map(|user| weights(*user)).collect()),
+        }
+    };
+    let sampled = HeldOut {
+        keys: chosen.iter().map(|user| held_out.keys[*user]).collect(),
+        fold_in: pick(&held_out.fold_in),
+        held_out: pick(&held_out.held_out),
+    };
+    (sampled, chosen)
+}
+
 /// Values of each metric for each of the users `range` of `held_out`: `[metric][user - range.start]`.
 ///
 /// A user's fold-in items are known and never recommended; the held-out items are what is asked for.
@@ -100,3 +125,28 @@ pub(crate) fn parse(names: impl IntoIterator<Item = impl AsRef<str>>) -> Result<
 
 /// The metrics that every run reports.
 pub(crate) const STANDARD_METRICS: [&str; 4] = ["ndcg@100", "recall@20", "recall@50", "map@100"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sample_is_spread_over_all_users_and_has_their_rows() {
+        let rows = |weights| Csr { offsets: vec![0, 1, 3, 3, 4], items: vec![7, 1, 2, 9], weights };
+        let all = HeldOut {
+            keys: vec![10, 11, 12, 13],
+            fold_in: rows(Some(vec![0.1, 0.2, 0.3, 0.4])),
+            held_out: rows(None),
+        };
+        let (some, chosen) = sample(&all, 2);
+        assert_eq!((chosen, some.keys), (vec![0, 2], vec![10, 12]));
+        assert_eq!(some.fold_in, Csr { offsets: vec![0, 1, 1], items: vec![7], weights: Some(vec![0.1]) });
+        let (whole, chosen) = sample(&all, 9);
+        assert_eq!((chosen.len(), &whole.fold_in, &whole.held_out), (4, &all.fold_in, &all.held_out));
+        assert!(
+            sample(&HeldOut { keys: vec![], fold_in: Csr::empty(false), held_out: Csr::empty(false) }, 5)
+                .1
+                .is_empty()
+        );
+    }
+}

@@ -32,6 +32,9 @@ use facets::FacetMeasures;
 use gates::{GateResult, Measured};
 use lists::{ListMeasures, Survey};
 
+/// The most test users that baselines make lists for.
+const MOST_COMPARED: usize = 10_000;
+
 /// `metrics.json`.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -90,8 +93,13 @@ pub(crate) async fn run(task: &EvaluateTask, context: &TaskContext<'_>) -> Resul
         })
         .await?;
     let (values, means) = (&lists.values, lists.measures.metrics.clone());
+    drop(scorer);
     context.progress.update(|progress| progress.message = "measuring baselines".into());
-    let baselines = baselines::measure(&survey, &metrics, &lists, &dataset, &catalogue).await?;
+    let (sampled, chosen) = measure::sample(&test, MOST_COMPARED);
+    let survey = Survey::new(&sampled, &metrics, &catalogue, dataset.training_users())?;
+    let compared: Vec<Vec<f64>> =
+        values.iter().map(|values| chosen.iter().map(|user| values[*user]).collect()).collect();
+    let baselines = baselines::measure(&survey, &metrics, &compared, &dataset, &catalogue).await?;
     context.progress.update(|progress| progress.message = "measuring facets".into());
     let facets = facets::measure(&vae, &catalogue, &test, metrics[0], &values[0]).await?;
     let mut gates = Vec::with_capacity(task.gates.len());

@@ -38,7 +38,7 @@ impl Plan<'_> {
     }
 
     fn evaluated(&mut self, report: &Outcome) {
-        let metrics = report.metrics.iter().filter(|(name, _)| !name.contains('/'));
+        let metrics = report.metrics.iter();
         self.status().metrics =
             metrics.map(|(name, value)| MetricStatus { name: name.clone(), value: *value }).collect();
         let passed = report.reason != GATE_NOT_MET;
