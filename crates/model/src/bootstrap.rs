@@ -1,14 +1,16 @@
 //! Whether one model is better than another on the same users, by the paired bootstrap (Efron and Tibshirani 1993).
 
+use serde::Serialize;
+
 use crate::error::{ModelError, Result};
 use crate::metrics::mean;
-use crate::philox::{Purpose, Stream};
+use crate::philox::{Purpose, Stream, index_below};
 
-/// Share of the resampled ratios that lie below the interval, and above it.
+/// Share of the values that lie below an interval, and above it.
 const TAIL: f64 = 0.025;
 
 /// A ratio of two means and its 95 % interval.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct RatioInterval {
     /// Mean of the new values over that of the old ones.
     pub ratio: f64,
@@ -37,17 +39,22 @@ pub fn ratio_interval(new: &[f64], old: &[f64], resamples: usize, seed: u64) -> 
             stream.fill(0, [resample as u32, 0, 0], &mut words);
             let (mut above, mut below) = (0.0, 0.0);
             for &word in &words {
-                // Lemire's range reduction: the bias of 2^-32 times the number of users is far below the noise.
-                let user = ((u64::from(word) * new.len() as u64) >> 32) as usize;
+                let user = index_below(word, new.len());
                 above += new[user];
                 below += old[user];
             }
             ratio(above, below)
         })
         .collect();
-    ratios.sort_unstable_by(f64::total_cmp);
-    let at = |share: f64| ratios[(share * (resamples - 1) as f64).round() as usize];
-    Ok(RatioInterval { ratio: ratio(mean(new), mean(old)), low: at(TAIL), high: at(1.0 - TAIL) })
+    let (low, high) = middle(&mut ratios);
+    Ok(RatioInterval { ratio: ratio(mean(new), mean(old)), low, high })
+}
+
+/// The ends of the middle 95 % of values, of which there is at least one. Sorts them.
+pub(crate) fn middle(values: &mut [f64]) -> (f64, f64) {
+    values.sort_unstable_by(f64::total_cmp);
+    let at = |share: f64| values[(share * (values.len() - 1) as f64).round() as usize];
+    (at(TAIL), at(1.0 - TAIL))
 }
 
 fn ratio(new: f64, old: f64) -> f64 {

@@ -58,6 +58,11 @@ impl Stream {
     }
 }
 
+/// A whole number below `end`, by Lemire's range reduction: its bias of 2^-32 times `end` is far below any noise here.
+pub(crate) fn index_below(word: u32, end: usize) -> usize {
+    ((u64::from(word) * end as u64) >> 32) as usize
+}
+
 /// A number strictly between 0 and 1 with 23 bits: exact in a 32-bit float, so never rounded to 0 or 1.
 pub(crate) fn unit(word: u32) -> f32 {
     ((word >> 9) as f32 + 0.5) * (1.0 / (1 << 23) as f32)

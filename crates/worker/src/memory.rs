@@ -5,6 +5,9 @@
 
 use std::path::{Path, PathBuf};
 
+/// Where control groups are.
+const MOUNT: &str = "/sys/fs/cgroup";
+
 /// Counts the processes of this control group that were killed for want of memory, from when it is made.
 #[derive(Debug)]
 pub(crate) struct MemoryWatch {
@@ -31,8 +34,8 @@ impl MemoryWatch {
     }
 }
 
-/// Bytes that this process and the others of its group may use at most: the limit of its control group, or what the machine has free where that is
-/// less. `None` where neither is known.
+/// Bytes that this process and the others of its group may use at most: the limit of its control group, or what the
+/// machine has free where that is less. `None` where neither is known.
 pub(crate) fn available() -> Option<u64> {
     let limit = limit(Path::new(MOUNT), &groups());
     let free = std::fs::read_to_string("/proc/meminfo").ok().as_deref().and_then(free);
@@ -52,14 +55,12 @@ fn free(text: &str) -> Option<u64> {
     Some(kibibytes.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
 }
 
-const MOUNT: &str = "/sys/fs/cgroup";
-
 fn groups() -> String {
     std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default()
 }
 
-/// Where a file of this group may be, by its names in both versions: version 2 has one hierarchy, version 1 one for memory. In a container the group that
-/// `/proc` names may be the host's path, while its own group is what is mounted.
+/// Where a file of this group may be, by its names in both versions: version 2 has one hierarchy, version 1 one for
+/// memory. In a container the group that `/proc` names may be the host's path, while its own group is what is mounted.
 fn candidates(mount: &Path, groups: &str, second: &str, first: &str) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for line in groups.lines() {

@@ -1,22 +1,23 @@
 //! Whether facets agree with categories: adjusted mutual information (Vinh, Epps and Bailey, "Information Theoretic
 //! Measures for Clusterings Comparison", 2010) of soft assignments.
 
+use serde::Serialize;
+
 use super::permutation::permutation;
 use super::shares::{Shares, entropy};
+use crate::bootstrap::middle;
 use crate::error::{ModelError, Result};
 
-/// Share of the permutations below the interval, and above it.
-const TAIL: f64 = 0.025;
-
 /// How facets agree with categories.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Agreement {
     /// 1 where a facet tells the category and the other way round, 0 where it tells no more than chance.
     pub adjusted_mutual_information: f64,
     /// Lower end of what categories that were shuffled over the items come to, in 95 %.
-    pub low: f64,
+    pub chance_low: f64,
     /// Upper end.
-    pub high: f64,
+    pub chance_high: f64,
     /// Mean over the items of their largest share: 1 where each item is in one facet, `1 / facets` where routing does
     /// nothing.
     pub largest_share: f64,
@@ -74,12 +75,11 @@ pub fn agreement(facets: &Shares, categories: &[Option<u32>], permutations: u32,
         if range > f64::EPSILON { (information - chance) / range } else { 0.0 }
     };
     let mut adjusted: Vec<f64> = shuffled.into_iter().map(adjust).collect();
-    adjusted.sort_unstable_by(f64::total_cmp);
-    let at = |share: f64| adjusted[(share * (adjusted.len() - 1) as f64).round() as usize];
+    let (chance_low, chance_high) = middle(&mut adjusted);
     Ok(Agreement {
         adjusted_mutual_information: adjust(information(None)),
-        low: at(TAIL),
-        high: at(1.0 - TAIL),
+        chance_low,
+        chance_high,
         largest_share,
         effective_facets: entropy(&facet_shares).exp(),
     })
@@ -114,7 +114,7 @@ mod tests {
         assert!((found.adjusted_mutual_information - 1.0).abs() < 1e-9, "{found:?}");
         assert!((found.effective_facets - 3.0).abs() < 1e-9, "{found:?}");
         assert!((found.largest_share - 1.0).abs() < 1e-9, "{found:?}");
-        assert!(found.high < 0.05, "{found:?}");
+        assert!(found.chance_high < 0.05, "{found:?}");
     }
 
     #[test]
@@ -123,8 +123,8 @@ mod tests {
         let order = permutation(ITEMS, 77, 0);
         let found = of(&hard(60, |item| order[item] % 60));
         assert!(found.adjusted_mutual_information.abs() < 0.1, "{found:?}");
-        let inside =
-            found.low <= found.adjusted_mutual_information && found.adjusted_mutual_information <= found.high;
+        let inside = found.chance_low <= found.adjusted_mutual_information
+            && found.adjusted_mutual_information <= found.chance_high;
         assert!(inside, "{found:?}");
     }
 
@@ -142,7 +142,10 @@ mod tests {
     #[test]
     fn routing_that_does_nothing_and_a_single_facet_win_nothing() {
         let uniform = of(&Shares::new(4, vec![0.25; ITEMS * 4]).unwrap());
-        assert!(uniform.adjusted_mutual_information.abs() < 1e-9 && uniform.high.abs() < 1e-9, "{uniform:?}");
+        assert!(
+            uniform.adjusted_mutual_information.abs() < 1e-9 && uniform.chance_high.abs() < 1e-9,
+            "{uniform:?}"
+        );
         assert!((uniform.largest_share - 0.25).abs() < 1e-9);
         // A temperature that is much too high: the largest share tells the right category each time.
         let mut values = vec![0.33; ITEMS * 3];

@@ -9,16 +9,16 @@ const SMOOTHING: f64 = 0.01;
 
 /// Compares lists with histories by the categories of their items.
 #[derive(Clone, Debug)]
-pub struct Calibration {
-    shares: Shares,
-    rows: Vec<Option<usize>>,
+pub struct Calibration<'a> {
+    shares: &'a Shares,
+    rows: &'a [Option<usize>],
     sum: f64,
     people: usize,
 }
 
-impl Calibration {
+impl<'a> Calibration<'a> {
     /// By the items' shares of categories, and which row is an item's, as [`Shares::of_categories`] gives both.
-    pub fn new(shares: Shares, rows: Vec<Option<usize>>) -> Self {
+    pub fn new(shares: &'a Shares, rows: &'a [Option<usize>]) -> Self {
         Self { shares, rows, sum: 0.0, people: 0 }
     }
 
@@ -61,32 +61,25 @@ fn divergence(history: &[f64], list: &[f64]) -> f64 {
 mod tests {
     use super::*;
 
-    /// Items 0 and 1 are of category 0, 2 and 3 of category 1, and 4 has none.
-    fn calibration() -> Calibration {
+    /// Items 0 and 1 are of category 0, 2 and 3 of category 1, and 4 has none. The people are lists with histories.
+    fn of(people: &[(&[u32], &[u32])]) -> Option<f64> {
         let (shares, rows) = Shares::of_categories(2, &[vec![0], vec![0], vec![1], vec![1], vec![]]).unwrap();
-        Calibration::new(shares, rows)
-    }
-
-    fn of(list: &[u32], history: &[u32]) -> Option<f64> {
-        let mut calibration = calibration();
-        calibration.add(list, history);
+        let mut calibration = Calibration::new(&shares, &rows);
+        people.iter().for_each(|(list, history)| calibration.add(list, history));
         calibration.divergence()
     }
 
     #[test]
     fn the_same_proportions_are_calibrated_and_one_interest_alone_is_not() {
-        assert!(of(&[1, 3], &[0, 2]).unwrap().abs() < 1e-12);
+        assert!(of(&[(&[1, 3], &[0, 2])]).unwrap().abs() < 1e-12);
         let expected = 0.5 * (0.5_f64 / 0.995).ln() + 0.5 * (0.5_f64 / 0.005).ln();
-        assert!((of(&[1], &[0, 2]).unwrap() - expected).abs() < 1e-12);
+        assert!((of(&[(&[1], &[0, 2])]).unwrap() - expected).abs() < 1e-12);
     }
 
     #[test]
     fn who_cannot_be_compared_says_nothing() {
-        assert_eq!(of(&[4], &[0]), None);
-        assert_eq!(of(&[0], &[]), None);
-        let mut calibration = calibration();
-        calibration.add(&[1], &[0]);
-        calibration.add(&[4], &[0]);
-        assert!(calibration.divergence().unwrap().abs() < 1e-12);
+        assert_eq!(of(&[(&[4], &[0])]), None);
+        assert_eq!(of(&[(&[0], &[])]), None);
+        assert!(of(&[(&[1], &[0]), (&[4], &[0])]).unwrap().abs() < 1e-12);
     }
 }

@@ -1,12 +1,14 @@
 //! Completeness: whether one facet covers an aspect fully, by the measure of Eastwood and Williams ("A Framework for the
 //! Quantitative Evaluation of Disentangled Representations", 2018).
 
+use serde::Serialize;
+
 use super::lasso;
 use super::shares::{Shares, entropy};
 use crate::error::{ModelError, Result};
 
 /// How far each category is covered by one facet.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Completeness {
     /// Mean over the categories, weighted by how much of each is told, from 0 to 1: 1 where each is told by one facet
     /// alone, 0 where all facets tell as much of it, or nothing is told of any.
@@ -15,6 +17,7 @@ pub struct Completeness {
     /// penalty is chosen by the same folds, so a little of it is chance.
     pub r2: f64,
     /// Both for each category whose share differs among people; `None` for the others.
+    #[serde(skip)]
     pub categories: Vec<Option<(f64, f64)>>,
 }
 
@@ -69,11 +72,7 @@ mod tests {
 
     /// People's shares of four categories, without pattern.
     fn categories() -> Shares {
-        let noise = |index: usize| {
-            let word = (index as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-            let word = (word ^ (word >> 29)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-            (word >> 11) as f64 / (1_u64 << 53) as f64
-        };
+        let noise = |index| lasso::tests::noise(index) + 0.5;
         Shares::new(4, (0..PEOPLE * 4).map(|index| -(noise(index) + 1e-9).ln()).collect()).unwrap()
     }
 

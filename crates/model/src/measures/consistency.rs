@@ -1,25 +1,23 @@
 //! Consistency: whether facets are a person's, so that one half of a history tells those of the other.
 
+use serde::Serialize;
+
 use super::shares::{Shares, entropy};
 use crate::error::{ModelError, Result};
 
 /// How far halves of histories agree on a person's facets.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Consistency {
+    /// The divergence between a person's halves as a share of that between people's: 0 is best, and 1 says that facets
+    /// tell nothing of a person. 1 also where nobody differs from anybody.
+    pub ratio: f64,
     /// Mean Jensen-Shannon divergence (Lin 1991) in bits between the facet shares of two halves of one history.
     pub same: f64,
     /// The same between halves of different people's histories.
     pub different: f64,
     /// Probability that a person's halves are nearer to each other than to another's; 0.5 is chance.
     pub identification: f64,
-}
-
-impl Consistency {
-    /// The divergence between a person's halves as a share of that between people's: 0 is best, and 1 says that facets
-    /// tell nothing of a person. 1 also where nobody differs from anybody.
-    pub fn ratio(&self) -> f64 {
-        if self.different > f64::EPSILON { self.same / self.different } else { 1.0 }
-    }
 }
 
 /// How many other people each is compared with.
@@ -61,7 +59,8 @@ pub fn consistency(first: &Shares, second: &Shares) -> Result<Option<Consistency
             };
         }
     }
-    Ok(Some(Consistency { same, different, identification: nearer / (people * others) as f64 }))
+    let ratio = if different > f64::EPSILON { same / different } else { 1.0 };
+    Ok(Some(Consistency { ratio, same, different, identification: nearer / (people * others) as f64 }))
 }
 
 /// Jensen-Shannon divergence in bits, from 0 to 1.
@@ -91,7 +90,7 @@ mod tests {
     fn halves_that_say_the_same_are_as_consistent_as_can_be() {
         let shares = people(|person| (person as f64 + 0.5) / PEOPLE as f64);
         let found = of(&shares, &shares);
-        assert_eq!((found.same, found.ratio(), found.identification), (0.0, 0.0, 1.0));
+        assert_eq!((found.same, found.ratio, found.identification), (0.0, 0.0, 1.0));
         let two = people(|person| (person % 2) as f64);
         let found = of(&two, &two);
         // Half of the others are just as near, half as far as possible.
@@ -103,14 +102,14 @@ mod tests {
         let first = people(|person| ((person * 37) % PEOPLE) as f64 / PEOPLE as f64);
         let second = people(|person| ((person * 53 + 11) % PEOPLE) as f64 / PEOPLE as f64);
         let found = of(&first, &second);
-        assert!((found.ratio() - 1.0).abs() < 0.25 && (found.identification - 0.5).abs() < 0.1, "{found:?}");
+        assert!((found.ratio - 1.0).abs() < 0.25 && (found.identification - 0.5).abs() < 0.1, "{found:?}");
     }
 
     #[test]
     fn routing_that_does_nothing_and_one_facet_for_all_win_nothing() {
         for share in [0.5, 1.0] {
             let found = of(&people(|_| share), &people(|_| share));
-            assert_eq!((found.same, found.ratio(), found.identification), (0.0, 1.0, 0.5));
+            assert_eq!((found.same, found.ratio, found.identification), (0.0, 1.0, 0.5));
         }
         let one = Shares::new(1, vec![1.0; PEOPLE]).unwrap();
         assert_eq!(consistency(&one, &one).unwrap(), None);

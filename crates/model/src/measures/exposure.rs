@@ -1,9 +1,12 @@
 //! What lists do to the catalogue: how much of it they show, and how popular that is.
 
+use serde::Serialize;
+
 use crate::error::{ModelError, Result};
 
 /// Measures of many people's lists.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct ExposureMeasures {
     /// Share of the items that may be recommended which are in somebody's list (Ge, Delgado-Battenfeld and Jannach 2010).
     pub coverage: f64,
@@ -14,18 +17,9 @@ pub struct ExposureMeasures {
     pub recommended_popularity: f64,
     /// The same over the histories.
     pub history_popularity: f64,
-}
-
-impl ExposureMeasures {
     /// By how much lists are more popular than what people took by themselves, as a share of that (Abdollahpouri et al.,
     /// "The Unfairness of Popularity Bias in Recommendation", 2019): 0 is best.
-    pub fn popularity_bias(&self) -> f64 {
-        if self.history_popularity > 0.0 {
-            self.recommended_popularity / self.history_popularity - 1.0
-        } else {
-            0.0
-        }
-    }
+    pub popularity_bias: f64,
 }
 
 /// Collects people's lists, in memory of one bit and number for each item.
@@ -95,11 +89,15 @@ impl Exposure {
     /// What all lists come to; `None` where there is no list.
     pub fn measures(&self) -> Option<ExposureMeasures> {
         let lists = (self.lists > 0).then_some(self.lists as f64)?;
+        let recommended_popularity = self.recommended / lists;
+        let history_popularity = if self.histories > 0 { self.taken / self.histories as f64 } else { 0.0 };
+        let bias = recommended_popularity / history_popularity - 1.0;
         Some(ExposureMeasures {
             coverage: self.shown.iter().filter(|shown| **shown).count() as f64 / self.shown.len() as f64,
             novelty: self.novelty / lists,
-            recommended_popularity: self.recommended / lists,
-            history_popularity: if self.histories > 0 { self.taken / self.histories as f64 } else { 0.0 },
+            recommended_popularity,
+            history_popularity,
+            popularity_bias: if history_popularity > 0.0 { bias } else { 0.0 },
         })
     }
 }
@@ -126,7 +124,7 @@ mod tests {
         assert_eq!(found.novelty, ((0.0 + 1.0) / 2.0 + (1.0 + 2.0) / 2.0) / 2.0);
         assert_eq!(found.recommended_popularity, (0.75 + 0.375) / 2.0);
         assert_eq!(found.history_popularity, (0.25 + 0.75) / 2.0);
-        assert!((found.popularity_bias() - 0.125).abs() < 1e-12);
+        assert!((found.popularity_bias - 0.125).abs() < 1e-12);
     }
 
     #[test]
@@ -138,8 +136,8 @@ mod tests {
         }
         let (popular, varied) = (popular.measures().unwrap(), varied.measures().unwrap());
         assert_eq!((popular.coverage, popular.novelty), (0.25, 0.0));
-        assert_eq!((varied.coverage, varied.popularity_bias()), (1.0, 0.0));
-        assert!(popular.popularity_bias() > 1.0 && varied.novelty > 1.0);
+        assert_eq!((varied.coverage, varied.popularity_bias), (1.0, 0.0));
+        assert!(popular.popularity_bias > 1.0 && varied.novelty > 1.0);
     }
 
     #[test]

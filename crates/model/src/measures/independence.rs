@@ -1,5 +1,6 @@
 //! Independence: whether facets repeat each other.
 
+use serde::Serialize;
 use tch::{Device, Kind, Tensor};
 
 use super::permutation::permutation;
@@ -13,8 +14,11 @@ const MOST_COLUMNS: i64 = 2048;
 const CONSTANT: f64 = 1e-8;
 
 /// How much facets repeat each other.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Independence {
+    /// The correlation beyond the floor; 0 is best.
+    pub excess: f64,
     /// Mean absolute correlation between dimensions of different facets.
     pub correlation: f64,
     /// What that comes to where the people are shuffled in each facet by itself: facets that have nothing to do with each
@@ -22,13 +26,6 @@ pub struct Independence {
     pub floor: f64,
     /// Share of the dimensions that vary among people. Those that don't are left out, so few of them are no merit.
     pub varying: f64,
-}
-
-impl Independence {
-    /// The correlation beyond the floor; 0 is best.
-    pub fn excess(&self) -> f64 {
-        self.correlation - self.floor
-    }
 }
 
 /// Independence of the facets of held-out people's `latents`, `[people, facets, dimensions]`. `None` where fewer than two
@@ -84,7 +81,8 @@ pub fn independence(latents: &Tensor, seed: u64) -> Result<Option<Independence>>
         floor += correlation(&shuffled)? / f64::from(SHUFFLES);
     }
     let varying = f64::try_from(varying.f_mean(Kind::Double)?)?;
-    Ok(Some(Independence { correlation: correlation(&columns)?, floor, varying }))
+    let correlation = correlation(&columns)?;
+    Ok(Some(Independence { excess: correlation - floor, correlation, floor, varying }))
 }
 
 #[cfg(test)]
@@ -106,7 +104,7 @@ mod tests {
     #[test]
     fn facets_that_have_nothing_to_do_with_each_other_are_at_the_floor() {
         let found = of(&noise(3));
-        assert!(found.excess().abs() < 0.01 && found.floor > 0.02 && found.varying == 1.0, "{found:?}");
+        assert!(found.excess.abs() < 0.01 && found.floor > 0.02 && found.varying == 1.0, "{found:?}");
     }
 
     #[test]
@@ -114,7 +112,7 @@ mod tests {
         // What routing that does nothing comes to.
         let found = of(&noise(1).expand([PEOPLE, 3, 5], false));
         // Of 25 pairs of dimensions 5 are the same, and the others as the floor.
-        assert!((found.excess() - 0.2 * (1.0 - found.floor)).abs() < 0.02, "{found:?}");
+        assert!((found.excess - 0.2 * (1.0 - found.floor)).abs() < 0.02, "{found:?}");
     }
 
     #[test]

@@ -138,11 +138,11 @@ impl Moments {
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
     /// Numbers without pattern between -0.5 and 0.5.
-    fn noise(index: usize) -> f64 {
+    pub(in crate::measures) fn noise(index: usize) -> f64 {
         let word = (index as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         let word = (word ^ (word >> 29)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         ((word >> 11) as f64) / (1_u64 << 53) as f64 - 0.5

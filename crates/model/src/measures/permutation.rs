@@ -1,6 +1,6 @@
 //! Random orders: what a measure says of facets that have nothing to do with what they are compared with.
 
-use crate::philox::{Purpose, Stream};
+use crate::philox::{Purpose, Stream, index_below};
 
 /// A random order of `0..length`, a pure function of the seed and of its `number` (Fisher and Yates).
 pub(crate) fn permutation(length: usize, seed: u64, number: u32) -> Vec<usize> {
@@ -8,9 +8,7 @@ pub(crate) fn permutation(length: usize, seed: u64, number: u32) -> Vec<usize> {
     Stream::new(seed, Purpose::Permutation).fill(0, [number, 0, 0], &mut words);
     let mut order: Vec<usize> = (0..length).collect();
     for last in (1..length).rev() {
-        // Lemire's range reduction, as in the bootstrap.
-        let other = ((u64::from(words[last]) * (last as u64 + 1)) >> 32) as usize;
-        order.swap(last, other);
+        order.swap(last, index_below(words[last], last + 1));
     }
     order
 }

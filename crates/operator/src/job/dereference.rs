@@ -56,16 +56,15 @@ pub async fn dereference(context: &Context, now: Timestamp, job: RecommenderJob)
 
     let mut by_job: BTreeMap<String, Vec<Pod>> = BTreeMap::new();
     for pod in &pods.items {
-        let (owner, job_name) = controller_of(pod).map(|owner| (owner.uid.clone(), owner.name.clone())).unzip();
-        let job_name = job_name.unwrap_or_default();
+        let owner = controller_of(pod).cloned().unwrap_or_default();
         let mut read = read_pod(pod);
-        let of_job = by_job.entry(owner.unwrap_or_default()).or_default();
+        let of_job = by_job.entry(owner.uid).or_default();
         // One of a Job stands for all: asking is expensive.
         if read.is_slow_to_start(now) && !of_job.iter().any(|other: &Pod| other.is_slow_to_start(now)) {
             read.trouble = trouble(client, now, pod).await?;
             // Kubelets may find out late that it is there.
-            if read.trouble.as_ref().is_some_and(|trouble| is_missing_task_file(trouble, &job_name))
-                && config_maps.get_metadata_opt(&job_name).await?.is_some()
+            if read.trouble.as_ref().is_some_and(|trouble| is_missing_task_file(trouble, &owner.name))
+                && config_maps.get_metadata_opt(&owner.name).await?.is_some()
             {
                 read.trouble = None;
             }

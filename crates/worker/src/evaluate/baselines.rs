@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use teasel_data::{Catalogue, Dataset, HeldOutSet, VIRTUAL_SHARDS};
+use teasel_data::{Catalogue, Dataset, HeldOut, HeldOutSet, VIRTUAL_SHARDS};
 use teasel_model::baselines::{Ease, Gram, Popularity};
 use teasel_model::bootstrap::ratio_interval;
 use teasel_model::metrics::{Metric, mean};
@@ -35,7 +35,7 @@ pub(super) enum Baseline {
         #[serde(flatten)]
         lists: ListMeasures,
         /// The model's mean over the baseline's, with its 95 % interval, by metric.
-        model_ratio: BTreeMap<String, Ratio>,
+        model_ratio: BTreeMap<String, RatioInterval>,
         /// EASE: the penalty that did best on the validation users.
         #[serde(skip_serializing_if = "Option::is_none")]
         penalty: Option<f64>,
@@ -57,30 +57,17 @@ impl Baseline {
     }
 }
 
-/// A ratio of means and its interval from the paired bootstrap.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub(super) struct Ratio {
-    ratio: f64,
-    low: f64,
-    high: f64,
-}
-
-impl From<RatioInterval> for Ratio {
-    fn from(interval: RatioInterval) -> Self {
-        Self { ratio: interval.ratio, low: interval.low, high: interval.high }
-    }
-}
-
-/// Measures all baselines against the model's values, `[metric][user]`, on the same users.
+/// Measures all baselines against the model's values for the users of `test`, `[metric][user]`.
 pub(super) async fn measure(
     survey: &Survey<'_>,
     metrics: &[Metric],
+    test: &HeldOut,
     model: &[Vec<f64>],
     dataset: &Dataset,
     catalogue: &Catalogue,
 ) -> Result<BTreeMap<&'static str, Baseline>, TaskError> {
     let popularity = Popularity::of(&catalogue.counts);
-    let lists = survey.of(|batch, length| Ok(popularity.recommend(batch, length)?)).await?;
+    let lists = survey.of(test, |batch, length| Ok(popularity.recommend(batch, length)?)).await?;
     let mut found = BTreeMap::from([("popularity", against(metrics, model, lists, None)?)]);
     let ease = match too_large(catalogue.len(), memory::available()) {
         Some(skipped) => Baseline::Skipped { skipped },
@@ -88,7 +75,7 @@ pub(super) async fn measure(
             let (ease, penalty) = fit(dataset, catalogue.len()).await?;
             match ease {
                 Ok(ease) => {
-                    let lists = survey.of(|batch, length| Ok(ease.recommend(batch, length)?)).await?;
+                    let lists = survey.of(test, |batch, length| Ok(ease.recommend(batch, length)?)).await?;
                     against(metrics, model, lists, Some(penalty))?
                 }
                 // No reason to fail a run.
@@ -154,7 +141,7 @@ fn against(
     for (index, metric) in metrics.iter().enumerate() {
         let (new, old) = (&model[index], &lists.values[index]);
         if !new.is_empty() && mean(old) > 0.0 {
-            model_ratio.insert(metric.to_string(), ratio_interval(new, old, RESAMPLES, SEED)?.into());
+            model_ratio.insert(metric.to_string(), ratio_interval(new, old, RESAMPLES, SEED)?);
         }
     }
     Ok(Baseline::Measured { lists: lists.measures, model_ratio, penalty })

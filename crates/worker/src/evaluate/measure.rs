@@ -9,7 +9,7 @@ use teasel_model::{BatchInput, Scorer};
 use crate::error::TaskError;
 
 /// Users that are scored at once.
-const BATCH_USERS: usize = 256;
+pub(crate) const BATCH_USERS: usize = 256;
 
 /// Rows of a CSR in the form that the model takes.
 #[derive(Default)]
@@ -30,6 +30,23 @@ impl Rows {
             items: csr.items[entries.clone()].iter().map(|item| i64::from(*item)).collect(),
             weights: csr.weights.as_ref().map(|weights| weights[entries].to_vec()),
             keys: keys[range].to_vec(),
+        }
+    }
+
+    /// Every other entry of each row, from its `first` on.
+    pub(crate) fn half(&self, first: usize) -> Self {
+        let rows =
+            self.offsets.windows(2).map(|bounds| (bounds[0] as usize + first..bounds[1] as usize).step_by(2));
+        let entries: Vec<usize> = rows.clone().flatten().collect();
+        let ends = rows.scan(0, |end, row| {
+            *end += row.len() as i64;
+            Some(*end)
+        });
+        Rows {
+            offsets: std::iter::once(0).chain(ends).collect(),
+            items: entries.iter().map(|entry| self.items[*entry]).collect(),
+            weights: self.weights.as_ref().map(|weights| entries.iter().map(|entry| weights[*entry]).collect()),
+            keys: self.keys.clone(),
         }
     }
 
@@ -69,6 +86,16 @@ pub(crate) fn sample(held_out: &HeldOut, most: usize) -> (HeldOut, Vec<usize>) {
     (sampled, chosen)
 }
 
+/// The items of [`Scorer::recommend`]'s lists, without the users' own.
+pub(crate) fn recommend_items(
+    scorer: &mut Scorer,
+    batch: &BatchInput<'_>,
+    top_k: usize,
+) -> Result<Vec<Vec<u32>>, TaskError> {
+    let lists = scorer.recommend(batch, top_k, true)?;
+    Ok(lists.iter().map(|list| list.iter().map(|recommended| recommended.item).collect()).collect())
+}
+
 /// Values of each metric for each of the users `range` of `held_out`: `[metric][user - range.start]`.
 ///
 /// A user's fold-in items are known and never recommended; the held-out items are what is asked for.
@@ -83,12 +110,11 @@ pub(crate) fn measure(
     for start in range.clone().step_by(BATCH_USERS) {
         let batch = start..(start + BATCH_USERS).min(range.end);
         let rows = Rows::of(&held_out.fold_in, &held_out.keys, batch.clone());
-        let lists = scorer.recommend(&rows.input(), longest, true)?;
+        let lists = recommend_items(scorer, &rows.input(), longest)?;
         for (user, list) in batch.zip(lists) {
-            let ranked: Vec<u32> = list.iter().map(|recommendation| recommendation.item).collect();
             let relevant = held_out.held_out.row(user);
             for (metric, values) in metrics.iter().zip(&mut values) {
-                values.push(metric.of_user(&ranked, relevant));
+                values.push(metric.of_user(&list, relevant));
             }
         }
     }
@@ -129,6 +155,22 @@ pub(crate) const STANDARD_METRICS: [&str; 4] = ["ndcg@100", "recall@20", "recall
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn halves_of_a_history_have_every_other_item_with_its_weight() {
+        let people = Rows {
+            offsets: vec![0, 3, 4],
+            items: vec![2, 5, 7, 9],
+            weights: Some(vec![1.0, 2.0, 3.0, 4.0]),
+            keys: vec![1, 2],
+        };
+        let (first, second) = (people.half(0), people.half(1));
+        assert_eq!(
+            (first.items, first.weights, first.offsets),
+            (vec![2, 7, 9], Some(vec![1.0, 3.0, 4.0]), vec![0, 2, 3])
+        );
+        assert_eq!((second.items, second.weights, second.offsets), (vec![5], Some(vec![2.0]), vec![0, 1, 1]));
+    }
 
     #[test]
     fn a_sample_is_spread_over_all_users_and_has_their_rows() {

@@ -2,6 +2,7 @@
 
 mod baselines;
 mod best;
+mod categories;
 mod compare;
 mod facets;
 mod gates;
@@ -28,9 +29,11 @@ use crate::worker::TaskContext;
 use crate::{outcome, places};
 use baselines::Baseline;
 use best::best_model;
+use categories::Categories;
 use facets::FacetMeasures;
 use gates::{GateResult, Measured};
 use lists::{ListMeasures, Survey};
+use measure::recommend_items;
 
 /// The most test users that baselines make lists for.
 const MOST_COMPARED: usize = 10_000;
@@ -84,24 +87,19 @@ pub(crate) async fn run(task: &EvaluateTask, context: &TaskContext<'_>) -> Resul
     let metrics = measure::parse(
         measure::STANDARD_METRICS.iter().copied().chain(task.gates.iter().map(|gate| gate.metric.as_str())),
     )?;
-    let survey = Survey::new(&test, &metrics, &catalogue, dataset.training_users())?;
+    let categories = Categories::of(&catalogue)?;
+    let survey = Survey::new(&metrics, &catalogue, categories.as_ref(), dataset.training_users())?;
     let mut scorer = vae.scorer(None)?;
-    let lists = survey
-        .of(|batch, length| {
-            let lists = scorer.recommend(batch, length, true)?;
-            Ok(lists.iter().map(|list| list.iter().map(|recommended| recommended.item).collect()).collect())
-        })
-        .await?;
-    let (values, means) = (&lists.values, lists.measures.metrics.clone());
+    let lists = survey.of(&test, |batch, length| recommend_items(&mut scorer, batch, length)).await?;
+    let values = &lists.values;
     drop(scorer);
     context.progress.update(|progress| progress.message = "measuring baselines".into());
     let (sampled, chosen) = measure::sample(&test, MOST_COMPARED);
-    let survey = Survey::new(&sampled, &metrics, &catalogue, dataset.training_users())?;
     let compared: Vec<Vec<f64>> =
         values.iter().map(|values| chosen.iter().map(|user| values[*user]).collect()).collect();
-    let baselines = baselines::measure(&survey, &metrics, &compared, &dataset, &catalogue).await?;
+    let baselines = baselines::measure(&survey, &metrics, &sampled, &compared, &dataset, &catalogue).await?;
     context.progress.update(|progress| progress.message = "measuring facets".into());
-    let facets = facets::measure(&vae, &catalogue, &test, metrics[0], &values[0]).await?;
+    let facets = facets::measure(&vae, categories.as_ref(), &test, metrics[0], &values[0]).await?;
     let mut gates = Vec::with_capacity(task.gates.len());
     for gate in &task.gates {
         let own = &values[position_of(&metrics, gate)?];
@@ -117,7 +115,7 @@ pub(crate) async fn run(task: &EvaluateTask, context: &TaskContext<'_>) -> Resul
         model: &record.job.model,
         parameters,
         catalogue: &catalogue,
-        metrics: means.clone(),
+        metrics: lists.measures.metrics.clone(),
     };
     let manifest = model_store::write(&storage, new).await?;
     let report = Report {

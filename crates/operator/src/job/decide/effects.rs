@@ -38,9 +38,8 @@ impl Plan<'_> {
     }
 
     fn evaluated(&mut self, report: &Outcome) {
-        let metrics = report.metrics.iter();
-        self.status().metrics =
-            metrics.map(|(name, value)| MetricStatus { name: name.clone(), value: *value }).collect();
+        let metric = |(name, value): (&String, &f64)| MetricStatus { name: name.clone(), value: *value };
+        self.status().metrics = report.metrics.iter().map(metric).collect();
         let passed = report.reason != GATE_NOT_MET;
         self.set(kind::GATES_PASSED, passed, &report.reason, &report.message);
     }

@@ -1,0 +1,65 @@
+//! The items' categories, as measures read them.
+
+use std::collections::BTreeSet;
+
+use teasel_data::Catalogue;
+use teasel_model::measures::Shares;
+
+use crate::error::TaskError;
+
+/// The most numbers that the items' shares of categories may have: 80 MB.
+const MOST_SHARES: usize = 10_000_000;
+
+/// What is known of the items' categories.
+pub(super) struct Categories {
+    /// Shares of the items that have any.
+    pub(super) shares: Shares,
+    /// Each item's row there.
+    pub(super) row_of: Vec<Option<usize>>,
+    /// Each item's rarest category: a film that is a drama and a western is told apart by the second.
+    pub(super) rarest: Vec<Option<u32>>,
+}
+
+impl Categories {
+    /// Those of a catalogue. `None` where it has none, or so many that they are tags rather than categories.
+    pub(super) fn of(catalogue: &Catalogue) -> Result<Option<Self>, TaskError> {
+        let names: BTreeSet<&String> = catalogue.categories.iter().flatten().collect();
+        if names.len() * catalogue.len() > MOST_SHARES {
+            tracing::warn!(
+                "{} categories of {} items are too many to be measured by",
+                names.len(),
+                catalogue.len()
+            );
+            return Ok(None);
+        }
+        if names.is_empty() {
+            return Ok(None);
+        }
+        let names: Vec<&String> = names.into_iter().collect();
+        let number = |name: &String| names.binary_search(&name).unwrap_or_default() as u32;
+        // An item may name one twice.
+        let numbers = |own: &Vec<String>| own.iter().map(number).collect::<BTreeSet<u32>>().into_iter().collect();
+        let numbers: Vec<Vec<u32>> = catalogue.categories.iter().map(numbers).collect();
+        let (shares, row_of) = Shares::of_categories(names.len(), &numbers)?;
+        Ok(Some(Categories { shares, row_of, rarest: rarest(names.len(), &numbers) }))
+    }
+}
+
+fn rarest(names: usize, categories: &[Vec<u32>]) -> Vec<Option<u32>> {
+    let mut counts = vec![0_u64; names];
+    categories.iter().flatten().for_each(|category| counts[*category as usize] += 1);
+    let rarest =
+        |own: &Vec<u32>| own.iter().copied().min_by_key(|category| (counts[*category as usize], *category));
+    categories.iter().map(rarest).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_items_rarest_category_is_that_of_the_fewest_items() {
+        let categories = [vec![0, 1], vec![0], vec![1, 0, 2], vec![], vec![0, 1]];
+        assert_eq!(rarest(3, &categories), [Some(1), Some(0), Some(2), None, Some(1)]);
+    }
+}
