@@ -86,6 +86,19 @@ fn main() -> Result<()> {
         steps * users as f64 / elapsed,
         steps * (users * items) as f64 / elapsed / 1e6
     );
+
+    let lists = scorer.recommend(&batch, 100, true)?;
+    scorer.explain(&batch, &lists, 3)?;
+    let started = Instant::now();
+    for _ in 0..steps as usize {
+        scorer.explain(&batch, &lists, 3)?;
+    }
+    let explained = started.elapsed().as_secs_f64();
+    println!(
+        "explanations: {:.1} ms a batch; scoring with them takes {:.2} times as long",
+        1e3 * explained / steps,
+        (elapsed + explained) / elapsed
+    );
     let status = std::fs::read_to_string("/proc/self/status")?;
     if let Some(peak) = status.lines().find(|line| line.starts_with("VmHWM")) {
         println!("peak resident memory: {}", peak.trim_start_matches("VmHWM:").trim());

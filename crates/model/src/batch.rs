@@ -58,6 +58,19 @@ impl<'a> BatchInput<'a> {
         &self.items[self.row(user)]
     }
 
+    /// The users `range`. Its offsets and entries stay those of the whole batch, which must be valid.
+    pub(crate) fn slice(&self, range: std::ops::Range<usize>) -> Self {
+        BatchInput { offsets: &self.offsets[range.start..=range.end], user_keys: &self.user_keys[range], ..*self }
+    }
+
+    /// Where all entries of a slice lie in `items`.
+    pub(crate) fn entries(&self) -> std::ops::Range<usize> {
+        match (self.offsets.first(), self.offsets.last()) {
+            (Some(first), Some(last)) => *first as usize..*last as usize,
+            _ => 0..0,
+        }
+    }
+
     /// The weight of an entry.
     pub(crate) fn weight(&self, entry: usize) -> f32 {
         self.weights.map_or(1.0, |weights| weights[entry])

@@ -62,19 +62,44 @@ impl Catalogue {
         self.allowed.as_ref().map_or(column, |allowed| allowed[column as usize] as u32)
     }
 
-    /// The columns of each user's own items, ascending.
-    pub(crate) fn columns(&self, batch: &BatchInput<'_>) -> Vec<Vec<u32>> {
-        let column = |item: i64| match &self.allowed {
+    /// The column of an item; `None` where it may not be recommended.
+    pub(crate) fn column(&self, item: i64) -> Option<u32> {
+        match &self.allowed {
             None => Some(item as u32),
             Some(allowed) => allowed.binary_search(&item).ok().map(|column| column as u32),
-        };
+        }
+    }
+
+    /// The columns of each user's own items, ascending.
+    pub(crate) fn columns(&self, batch: &BatchInput<'_>) -> Vec<Vec<u32>> {
         (0..batch.users())
             .map(|user| {
-                let mut columns: Vec<u32> = batch.items_of(user).iter().copied().filter_map(column).collect();
+                let own = batch.items_of(user).iter();
+                let mut columns: Vec<u32> = own.filter_map(|&item| self.column(item)).collect();
                 columns.sort_unstable();
                 columns
             })
             .collect()
+    }
+
+    /// The vectors that recommend these items, `[columns, dimensions]`.
+    pub(crate) fn vectors(&self, columns: &[i64]) -> Result<Tensor> {
+        Ok(self.items.f_index_select(0, &Place::of(&self.items)?.indices(columns)?)?)
+    }
+
+    /// Vectors whose products with a facet's latents are that facet's parts of the items' scores, but for what doesn't
+    /// depend on the user: `[columns, dimensions]`. Multinomial: of the logarithms of the parts.
+    pub(crate) fn parts(&self, config: &Config, columns: &[i64], facets: &[i64]) -> Result<Tensor> {
+        let rows = self.vectors(columns)?;
+        Ok(match config.likelihood {
+            Likelihood::Multinomial => rows.f_mul_scalar(1.0 / config.temperature)?,
+            Likelihood::Gaussian { .. } => {
+                let place = Place::of(&self.items)?;
+                let facets = place.indices(facets)?.f_unsqueeze(1)?;
+                let shares = self.shares.f_index_select(0, &place.indices(columns)?)?;
+                rows.f_mul(&shares.f_gather(1, &facets, false)?)?
+            }
+        })
     }
 
     fn gaussian<'a>(&'a self, latents: &'a Tensor, bias: &'a Tensor) -> gaussian::Decoder<'a> {

@@ -174,14 +174,27 @@ impl Encoder {
 
     /// Encodes users.
     pub(crate) fn encode(&self, history: &History) -> Result<Encoded> {
+        let Projected { sums, squares } = self.project(history)?;
+        let scale = squares.f_clamp_min(SMALLEST_SQUARE)?.f_rsqrt()?.f_unsqueeze(2)?;
+        let hidden = sums.f_mul(&scale)?.f_add(&self.first_bias)?.f_tanh()?;
+        let output = hidden.f_linear(&self.second, Some(&self.second_bias))?;
+        let dimensions = output.size()[2] / 2;
+        Ok(Encoded {
+            mean: output.f_narrow(2, 0, dimensions)?,
+            log_variance: output.f_narrow(2, dimensions, dimensions)?.f_neg()?,
+        })
+    }
+
+    /// What the first layer sees of users, before it is scaled.
+    pub(crate) fn project(&self, history: &History) -> Result<Projected> {
         let (whole, kept) = (&history.whole, history.kept());
         let place = Place::of(&self.shares)?;
-        let squares = whole.weights.f_square()?;
-        let (projected, square) = match &self.first {
+        let weights = whole.weights.f_square()?;
+        match &self.first {
             First::Table(table) => {
-                let projected = kept.sum(table, &place.indices(&kept.items)?, &kept.weights)?;
-                let square = whole.sum(&self.shares.f_square()?, &place.indices(&whole.items)?, &squares)?;
-                (projected.f_view_([square.size()[0], square.size()[1], -1])?, square)
+                let sums = kept.sum(table, &place.indices(&kept.items)?, &kept.weights)?;
+                let squares = whole.sum(&self.shares.f_square()?, &place.indices(&whole.items)?, &weights)?;
+                Ok(Projected { sums: sums.f_view_([squares.size()[0], squares.size()[1], -1])?, squares })
             }
             First::Rows(first) => {
                 let touched = distinct(&whole.items);
@@ -191,20 +204,78 @@ impl Encoder {
                 let first = first.f_index_select(0, &touched)?;
                 let shares = self.shares.f_index_select(0, &touched)?;
                 let weighted = shares.f_index_select(0, &kept_rows)?.f_mul(&kept.weights.f_unsqueeze(1)?)?;
-                let projected = (0..shares.size()[1])
+                let sums = (0..shares.size()[1])
                     .map(|facet| kept.sum(&first, &kept_rows, &weighted.f_select(1, facet)?.f_contiguous()?))
                     .collect::<Result<Vec<_>>>()?;
-                (Tensor::f_stack(&projected, 1)?, whole.sum(&shares.f_square()?, &whole_rows, &squares)?)
+                let squares = whole.sum(&shares.f_square()?, &whole_rows, &weights)?;
+                Ok(Projected { sums: Tensor::f_stack(&sums, 1)?, squares })
             }
+        }
+    }
+
+    /// The means that the encoder would have without parts of a history, `[parts, dimensions]`, not yet brought to
+    /// length 1.
+    pub(crate) fn means_without(&self, projected: &Projected, parts: &Parts) -> Result<Tensor> {
+        let place = Place::of(&self.shares)?;
+        let facets = self.shares.size()[1];
+        let rows = projected.sums.f_flatten(0, 1)?.f_index_select(0, &place.indices(&parts.rows)?)?;
+        let scales: Vec<f32> =
+            parts.rest.iter().map(|rest| (1.0 / rest.max(SMALLEST_SQUARE).sqrt()) as f32).collect();
+        let (table, columns, weights) = match &self.first {
+            First::Table(table) => {
+                let row = |(item, row): (&i64, &i64)| item * facets + row % facets;
+                let columns = parts.items.iter().zip(&parts.rows).map(row).collect();
+                (table.f_view_([-1, rows.size()[1]])?, columns, &parts.weights)
+            }
+            First::Rows(first) => (first.shallow_clone(), parts.items.clone(), &parts.weighted),
         };
-        let scale = square.f_clamp_min(SMALLEST_SQUARE)?.f_rsqrt()?.f_unsqueeze(2)?;
-        let hidden = projected.f_mul(&scale)?.f_add(&self.first_bias)?.f_tanh()?;
-        let output = hidden.f_linear(&self.second, Some(&self.second_bias))?;
-        let dimensions = output.size()[2] / 2;
-        Ok(Encoded {
-            mean: output.f_narrow(2, 0, dimensions)?,
-            log_variance: output.f_narrow(2, dimensions, dimensions)?.f_neg()?,
-        })
+        let taken =
+            table.f_index_select(0, &place.indices(&columns)?)?.f_mul(&place.numbers(weights)?.f_unsqueeze(1)?)?;
+        let hidden = rows
+            .f_sub(&taken)?
+            .f_mul(&place.numbers(&scales)?.f_unsqueeze(1)?)?
+            .f_add(&self.first_bias)?
+            .f_tanh()?;
+        let dimensions = self.second.size()[0] / 2;
+        let (second, bias) =
+            (self.second.f_narrow(0, 0, dimensions)?, self.second_bias.f_narrow(0, 0, dimensions)?);
+        Ok(hidden.f_linear(&second, Some(&bias))?)
+    }
+}
+
+/// What the first layer sees of a batch.
+#[derive(Debug)]
+pub(crate) struct Projected {
+    /// `x c_k W1`, `[users, facets, dimensions]`.
+    sums: Tensor,
+    /// `|x c_k|^2`, `[users, facets]`.
+    squares: Tensor,
+}
+
+/// Parts of histories to leave out, one item of one facet each: the fields are as long as each other.
+#[derive(Debug, Default)]
+pub(crate) struct Parts {
+    /// `user * facets + facet`.
+    pub(crate) rows: Vec<i64>,
+    /// The item.
+    pub(crate) items: Vec<i64>,
+    /// Its weight in the history; 0 leaves nothing out.
+    pub(crate) weights: Vec<f32>,
+    /// The same times its share of the facet.
+    pub(crate) weighted: Vec<f32>,
+    /// Squared length of what is left; infinite where nothing is. In full precision: an item may make out nearly all of
+    /// a history.
+    pub(crate) rest: Vec<f64>,
+}
+
+impl Parts {
+    /// Adds a part.
+    pub(crate) fn push(&mut self, row: i64, item: i64, weight: f32, weighted: f32, rest: f64) {
+        self.rows.push(row);
+        self.items.push(item);
+        self.weights.push(weight);
+        self.weighted.push(weighted);
+        self.rest.push(rest);
     }
 }
 

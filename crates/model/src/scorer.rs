@@ -33,11 +33,11 @@ pub struct Recommendation {
 /// Scores users with a model's parameters as they were when it was made.
 #[derive(Debug)]
 pub struct Scorer {
-    config: Config,
+    pub(crate) config: Config,
     /// The parameters'.
-    place: Place,
-    encoder: Encoder,
-    catalogue: Catalogue,
+    pub(crate) place: Place,
+    pub(crate) encoder: Encoder,
+    pub(crate) catalogue: Catalogue,
     workspace: Workspace,
     scores: Vec<f32>,
     /// Items of a block; unset means by the size of the batch.
@@ -45,15 +45,12 @@ pub struct Scorer {
 }
 
 impl Scorer {
-    /// `allowed` lists the items that may be recommended, in any order; unset means all.
-    pub(crate) fn new(config: &Config, parameters: &Parameters, allowed: Option<&[i64]>) -> Result<Self> {
-        Self::routed(config, parameters, allowed, None)
-    }
-
-    /// The same, where each item has the facets of the one that `order` names in its place.
-    pub(crate) fn routed(
+    /// `allowed` lists the items that may be recommended, in any order; unset means all. Each item has the facets of the
+    /// one that `order` names in its place; unset means its own.
+    pub(crate) fn new(
         config: &Config,
         parameters: &Parameters,
+        strategy: Strategy,
         allowed: Option<&[i64]>,
         order: Option<&[i64]>,
     ) -> Result<Self> {
@@ -67,7 +64,7 @@ impl Scorer {
         Ok(Self {
             config: config.clone(),
             place: Place::of(&directions)?,
-            encoder: Encoder::frozen(parameters, &routing, Strategy::for_shape(config))?,
+            encoder: Encoder::frozen(parameters, &routing, strategy)?,
             catalogue,
             workspace: Workspace::default(),
             scores: Vec::new(),
@@ -115,11 +112,39 @@ impl Scorer {
         Shares::new(self.config.facets, values)
     }
 
+    /// The first `most` items in a plane: the two main directions (principal components) of the vectors that recommend
+    /// them. Fewer than two directions leave zeros.
+    pub fn item_plane(&self, most: usize) -> Result<Vec<(f64, f64)>> {
+        let _guard = tch::no_grad_guard();
+        let items = most.min(self.catalogue.size);
+        if items == 0 {
+            return Ok(Vec::new());
+        }
+        let columns: Vec<i64> = (0..items as i64).collect();
+        let vectors = self.catalogue.vectors(&columns)?.f_to_kind(Kind::Double)?.f_to_device(Device::Cpu)?;
+        let centred = vectors.f_sub(&vectors.f_mean_dim(Some([0_i64].as_slice()), true, Kind::Double)?)?;
+        let (_, lengths, directions) = centred.f_svd(true, true)?;
+        let axes = lengths.size()[0].min(2);
+        let directions = directions.f_narrow(1, 0, axes)?;
+        // A direction and its opposite are as good: the one whose largest part is positive is taken, always the same.
+        let largest = directions.f_abs()?.f_argmax(0, true)?;
+        let signs = directions.f_gather(0, &largest, false)?.f_sign()?;
+        let places = centred.f_matmul(&directions)?.f_mul(&signs)?.f_contiguous()?;
+        let mut values = vec![0.0; items * axes as usize];
+        let length = values.len();
+        places.f_copy_data(&mut values, length)?;
+        Ok(values.chunks(axes as usize).map(|place| (place[0], place.get(1).copied().unwrap_or(0.0))).collect())
+    }
+
     fn encode(&self, batch: &BatchInput<'_>) -> Result<Tensor> {
-        let mean = self.encoder.encode(&History::complete(batch, self.place)?)?.mean;
+        self.to_latents(&self.encoder.encode(&History::complete(batch, self.place)?)?.mean)
+    }
+
+    /// What the decoder reads of the encoder's means.
+    pub(crate) fn to_latents(&self, means: &Tensor) -> Result<Tensor> {
         match self.config.likelihood {
-            Likelihood::Multinomial => normalise(&mean),
-            Likelihood::Gaussian { .. } => Ok(mean.f_contiguous()?),
+            Likelihood::Multinomial => normalise(means),
+            Likelihood::Gaussian { .. } => Ok(means.f_contiguous()?),
         }
     }
 
@@ -313,6 +338,23 @@ mod tests {
             assert!(f64::try_from((lengths - 1.0).abs().max()).unwrap() < 1e-5);
         }
         assert_eq!(latents, model.scorer(None).unwrap().latents(&BATCH).unwrap());
+    }
+
+    #[test]
+    fn a_plane_of_items_has_their_largest_differences() {
+        let model = model(Likelihood::Gaussian { variance_floor: 0.01 });
+        let weights = model.parameters().iter().find(|(name, _)| name == "decoder.mean.weight").unwrap().1.detach();
+        let _guard = tch::no_grad_guard();
+        let _ = weights.shallow_clone().zero_();
+        // Items differ by their numbers along one direction, and a little by their parity along another.
+        for item in 0..ITEMS as i64 {
+            let _ = weights.get(item).get(3).fill_(item as f64);
+            let _ = weights.get(item).get(1).fill_((item % 2) as f64);
+        }
+        let plane = model.scorer(None).unwrap().item_plane(20).unwrap();
+        assert_eq!(plane.len(), 20);
+        assert!(plane.windows(2).all(|pair| (pair[1].0 - pair[0].0 - 1.0).abs() < 0.1), "{plane:?}");
+        assert!(plane.windows(2).all(|pair| ((pair[1].1 - pair[0].1).abs() - 1.0).abs() < 0.1), "{plane:?}");
     }
 
     #[test]

@@ -28,7 +28,7 @@ pub struct FacetVae {
     parameters: Parameters,
     noise: Noise,
     place: Place,
-    strategy: Strategy,
+    pub(crate) strategy: Strategy,
     /// How the decoder works on a batch; unset means by the batch's size.
     plan: Option<Plan>,
     workspace: Workspace,
@@ -108,14 +108,14 @@ impl FacetVae {
     /// What recommends with the parameters as they are now. `allowed` lists the items that may be recommended, in any
     /// order; unset means all.
     pub fn scorer(&self, allowed: Option<&[i64]>) -> Result<Scorer> {
-        Scorer::new(&self.config, &self.parameters, allowed)
+        Scorer::new(&self.config, &self.parameters, self.strategy, allowed, None)
     }
 
     /// A scorer for which facets were shuffled over the items: what it loses is what facets are good for.
     pub fn scorer_with_shuffled_facets(&self, seed: u64) -> Result<Scorer> {
         let order = permutation(self.config.items, seed, 0);
         let order: Vec<i64> = order.into_iter().map(|item| item as i64).collect();
-        Scorer::routed(&self.config, &self.parameters, None, Some(&order))
+        Scorer::new(&self.config, &self.parameters, self.strategy, None, Some(&order))
     }
 
     /// The loss of a batch at a step, summed over the batch's users. `step` counts from 0 over all epochs and keys

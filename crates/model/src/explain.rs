@@ -1,0 +1,315 @@
+//! Which items of a history a recommendation comes from.
+//!
+//! A recommendation serves a facet. How much an item of the history adds to it is the facet's part of the score less what
+//! that part would be if the item weren't in the history (leave-one-out): computed exactly, through the facet's encoder,
+//! and not by a gradient, which says nothing of a history of one item, since the encoder scales histories to one length.
+//! Everything but that length is linear in the history up to the first layer, so leaving an item out of a facet is one
+//! subtraction, and costs what it costs to encode one facet of one more user.
+
+use std::collections::BTreeMap;
+
+use tch::{Device, Kind, Tensor};
+
+use crate::batch::BatchInput;
+use crate::encoder::{History, Parts};
+use crate::error::{ModelError, Result};
+use crate::scorer::{Recommendation, Scorer};
+
+/// The most items of a history that are left out of a facet: those with the largest parts of its input.
+const MOST_LEFT_OUT: usize = 64;
+/// Smallest part of a facet's squared input that is left out at all: below, an item is as good as not in the facet.
+const SMALLEST_PART: f64 = 1e-6;
+/// Smallest rest, as a part of all, that isn't rounding.
+const SMALLEST_REST: f64 = 1e-8;
+/// Users whose histories are taken apart at once: bounds the memory.
+const USERS: usize = 64;
+
+/// An item of a history and what it adds to a recommendation.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Contribution {
+    /// The item of the history.
+    pub item: u32,
+    /// By how much the serving facet's part of the score would be less without it, above 0. Multinomial: of the part's
+    /// logarithm, `cos(z_k, t_i) / temperature`.
+    pub score: f32,
+}
+
+/// A user's facet that serves recommendations.
+struct Served {
+    /// Rows of [`Parts`]: the whole history first, then one for each item that is left out.
+    rows: std::ops::Range<usize>,
+    /// `(user, place in the list)` of what it serves.
+    places: Vec<(usize, usize)>,
+}
+
+impl Scorer {
+    /// The items of each user's history that add most to each of `lists`' recommendations, most first, `most` of them at
+    /// most: `[user][place][contribution]`. `lists` are what [`Scorer::recommend`] made of the same batch. Only items that
+    /// add something are listed, so there may be none.
+    ///
+    /// # Errors
+    /// [`ModelError::Input`] where lists and batch don't belong together.
+    pub fn explain(
+        &self,
+        batch: &BatchInput<'_>,
+        lists: &[Vec<Recommendation>],
+        most: usize,
+    ) -> Result<Vec<Vec<Vec<Contribution>>>> {
+        batch.validate(self.config.items)?;
+        if lists.len() != batch.users() {
+            return Err(ModelError::Input(format!("{} lists of {} users", lists.len(), batch.users())));
+        }
+        let _guard = tch::no_grad_guard();
+        let mut explained: Vec<Vec<_>> = lists.iter().map(|list| vec![Vec::new(); list.len()]).collect();
+        for start in (0..batch.users()).step_by(USERS) {
+            let end = (start + USERS).min(batch.users());
+            self.explain_users(&batch.slice(start..end), &lists[start..end], most, &mut explained[start..end])?;
+        }
+        Ok(explained)
+    }
+
+    fn explain_users(
+        &self,
+        batch: &BatchInput<'_>,
+        lists: &[Vec<Recommendation>],
+        most: usize,
+        explained: &mut [Vec<Vec<Contribution>>],
+    ) -> Result<()> {
+        let (parts, served) = self.parts(batch, lists)?;
+        if served.is_empty() {
+            return Ok(());
+        }
+        let projected = self.encoder.project(&History::complete(batch, self.place)?)?;
+        let latents = self.to_latents(&self.encoder.means_without(&projected, &parts)?)?;
+        let vectors = self.vectors(lists, &served)?;
+        let (mut products, mut first) = (Vec::new(), 0);
+        for Served { rows, places } in served {
+            let own = latents.f_narrow(0, rows.start as i64, rows.len() as i64)?;
+            let vectors = vectors.f_narrow(0, first, places.len() as i64)?;
+            first += places.len() as i64;
+            products.resize(rows.len() * places.len(), 0.0_f32);
+            let length = products.len();
+            // `[recommendations, rows]`
+            vectors
+                .f_matmul(&own.f_transpose(0, 1)?)?
+                .f_to_kind(Kind::Float)?
+                .f_to_device(Device::Cpu)?
+                .f_contiguous()?
+                .f_copy_data(&mut products, length)?;
+            for ((user, place), products) in places.into_iter().zip(products.chunks(rows.len())) {
+                let items = &parts.items[rows.start + 1..rows.end];
+                explained[user][place] = largest(products[0], &products[1..], items, most);
+            }
+        }
+        Ok(())
+    }
+
+    /// What is left out of each facet that serves a recommendation.
+    fn parts(&self, batch: &BatchInput<'_>, lists: &[Vec<Recommendation>]) -> Result<(Parts, Vec<Served>)> {
+        let (facets, entries) = (self.config.facets, batch.entries());
+        let mut shares = vec![0.0_f32; entries.len() * facets];
+        let length = shares.len();
+        self.encoder
+            .shares()
+            .f_index_select(0, &self.place.indices(&batch.items[entries.clone()])?)?
+            .f_to_kind(Kind::Float)?
+            .f_to_device(Device::Cpu)?
+            .f_copy_data(&mut shares, length)?;
+        let (mut parts, mut served) = (Parts::default(), Vec::new());
+        for (user, list) in lists.iter().enumerate().filter(|(user, _)| !batch.row(*user).is_empty()) {
+            let mut places: BTreeMap<usize, Vec<(usize, usize)>> = BTreeMap::new();
+            for (place, recommendation) in list.iter().enumerate() {
+                let facet = recommendation.facet as usize;
+                if facet >= facets {
+                    return Err(ModelError::Input(format!("facet {facet} of {facets}")));
+                }
+                places.entry(facet).or_default().push((user, place));
+            }
+            for (facet, places) in places {
+                let weighted =
+                    |entry: usize| batch.weight(entry) * shares[(entry - entries.start) * facets + facet];
+                let square = |entry: usize| f64::from(weighted(entry)).powi(2);
+                let whole: f64 = batch.row(user).map(square).sum();
+                let mut entries: Vec<usize> =
+                    batch.row(user).filter(|entry| square(*entry) > SMALLEST_PART * whole).collect();
+                entries.sort_by(|left, right| weighted(*right).total_cmp(&weighted(*left)));
+                entries.truncate(MOST_LEFT_OUT);
+                let start = parts.rows.len();
+                let row = (user * facets + facet) as i64;
+                parts.push(row, 0, 0.0, 0.0, whole);
+                for entry in entries {
+                    let rest = whole - square(entry);
+                    let rest = if rest < SMALLEST_REST * whole { f64::INFINITY } else { rest };
+                    parts.push(row, batch.items[entry], batch.weight(entry), weighted(entry), rest);
+                }
+                served.push(Served { rows: start..parts.rows.len(), places });
+            }
+        }
+        Ok((parts, served))
+    }
+
+    /// What the latents of each recommendation's facet are multiplied with, in the order of `served`.
+    fn vectors(&self, lists: &[Vec<Recommendation>], served: &[Served]) -> Result<Tensor> {
+        let (mut columns, mut facets) = (Vec::new(), Vec::new());
+        for (user, place) in served.iter().flat_map(|served| &served.places) {
+            let recommendation = lists[*user][*place];
+            let column = self.catalogue.column(i64::from(recommendation.item));
+            let unknown = || ModelError::Input(format!("item {} may not be recommended", recommendation.item));
+            columns.push(i64::from(
+                column.filter(|column| (*column as usize) < self.catalogue.size).ok_or_else(unknown)?,
+            ));
+            facets.push(i64::from(recommendation.facet));
+        }
+        self.catalogue.parts(&self.config, &columns, &facets)
+    }
+}
+
+/// The items that add most, of those that add something.
+fn largest(whole: f32, without: &[f32], items: &[i64], most: usize) -> Vec<Contribution> {
+    let added = without.iter().zip(items);
+    let mut found: Vec<Contribution> = added
+        .map(|(without, item)| Contribution { item: *item as u32, score: whole - without })
+        .filter(|contribution| contribution.score > 0.0)
+        .collect();
+    found.sort_by(|left, right| right.score.total_cmp(&left.score).then(left.item.cmp(&right.item)));
+    found.truncate(most);
+    found
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+    use crate::config::{Config, Likelihood};
+    use crate::encoder::Strategy;
+    use crate::vae::FacetVae;
+
+    fn model(likelihood: Likelihood, strategy: Strategy) -> FacetVae {
+        let mut model = FacetVae::new(Config {
+            items: 41,
+            facets: 3,
+            dimensions: 6,
+            likelihood,
+            temperature: 0.2,
+            prior_deviation: 0.1,
+            dropout: 0.5,
+            kl_weight: 0.2,
+            kl_anneal_steps: 0,
+            seed: 4,
+        })
+        .unwrap();
+        model.strategy = strategy;
+        // An untrained bias is nothing, and would hide what a history without any item comes to.
+        for (name, parameter) in model.parameters() {
+            if name.ends_with("bias") {
+                let _guard = tch::no_grad_guard();
+                let _ = parameter.shallow_clone().fill_(0.05);
+            }
+        }
+        model
+    }
+
+    /// A facet's part of an item's score, as far as the user decides it, for a history that is encoded by itself.
+    fn part(model: &FacetVae, items: &[i64], weights: &[f32], recommended: Recommendation) -> f32 {
+        let _guard = tch::no_grad_guard();
+        let offsets = [0, items.len() as i64];
+        let batch = BatchInput { offsets: &offsets, items, weights: Some(weights), user_keys: &[1] };
+        let scorer = model.scorer(None).unwrap();
+        let latents = scorer.latents(&batch).unwrap().get(0).get(i64::from(recommended.facet));
+        let parameter = |name: &str| &model.parameters().iter().find(|(own, _)| own == name).unwrap().1;
+        let item = i64::from(recommended.item);
+        let product = match model.config().likelihood {
+            Likelihood::Multinomial => {
+                let directions = crate::routing::normalise(parameter("item.directions")).unwrap();
+                latents.dot(&directions.get(item)) / 0.2
+            }
+            Likelihood::Gaussian { .. } => {
+                let share = scorer.item_shares().unwrap().row(item as usize)[recommended.facet as usize];
+                latents.dot(&parameter("decoder.mean.weight").get(item)) * share
+            }
+        };
+        f32::try_from(product).unwrap()
+    }
+
+    #[rstest]
+    fn a_contribution_is_what_the_part_loses_without_the_item(
+        #[values(Likelihood::Multinomial, Likelihood::Gaussian { variance_floor: 0.01 })] likelihood: Likelihood,
+        #[values(Strategy::Table, Strategy::PerFacet)] strategy: Strategy,
+        #[values(None, Some(&[40_i64, 3, 5, 8, 20, 31][..]))] allowed: Option<&[i64]>,
+    ) {
+        let model = model(likelihood, strategy);
+        let histories: [&[i64]; 4] = [&[30, 2, 17, 9, 4], &[], &[9], &[1, 2]];
+        let mut offsets = vec![0];
+        offsets.extend(histories.iter().scan(0, |end, items| {
+            *end += items.len() as i64;
+            Some(*end)
+        }));
+        let items = histories.concat();
+        let weights: Vec<f32> = (0..items.len()).map(|entry| 0.5 + entry as f32 / 4.0).collect();
+        let batch =
+            BatchInput { offsets: &offsets, items: &items, weights: Some(&weights), user_keys: &[1, 2, 3, 4] };
+        let mut scorer = model.scorer(allowed).unwrap();
+        let lists = scorer.recommend(&batch, 6, true).unwrap();
+        let explained = scorer.explain(&batch, &lists, 9).unwrap();
+        let mut seen = 0;
+        for (user, list) in lists.iter().enumerate() {
+            let row = batch.row(user);
+            for (place, recommended) in list.iter().enumerate() {
+                let whole = part(&model, &items[row.clone()], &weights[row.clone()], *recommended);
+                let mut expected: Vec<(u32, f32)> = row
+                    .clone()
+                    .map(|left_out| {
+                        let rest: Vec<usize> = row.clone().filter(|entry| *entry != left_out).collect();
+                        let others: Vec<i64> = rest.iter().map(|entry| items[*entry]).collect();
+                        let weights: Vec<f32> = rest.iter().map(|entry| weights[*entry]).collect();
+                        (items[left_out] as u32, whole - part(&model, &others, &weights, *recommended))
+                    })
+                    .filter(|(_, score)| *score > 0.0)
+                    .collect();
+                expected.sort_by(|left, right| right.1.total_cmp(&left.1));
+                let found = &explained[user][place];
+                let ids: Vec<u32> = found.iter().map(|one| one.item).collect();
+                assert_eq!(ids, expected.iter().map(|one| one.0).collect::<Vec<_>>(), "{found:?} {expected:?}");
+                for (found, (_, score)) in found.iter().zip(expected) {
+                    assert!((found.score - score).abs() < 1e-4, "{found:?} {score}");
+                    seen += 1;
+                }
+            }
+        }
+        assert!(seen > 10, "{seen}");
+    }
+
+    #[test]
+    fn users_of_later_slices_are_explained_like_those_of_the_first() {
+        let model = model(Likelihood::Multinomial, Strategy::Table);
+        let users = 2 * USERS + 3;
+        let items: Vec<i64> = (0..users as i64).flat_map(|user| [user % 41, (user * 7 + 1) % 41]).collect();
+        let offsets: Vec<i64> = (0..=users as i64).map(|user| 2 * user).collect();
+        let keys = vec![1; users];
+        let batch = BatchInput { offsets: &offsets, items: &items, weights: None, user_keys: &keys };
+        let mut scorer = model.scorer(None).unwrap();
+        let lists = scorer.recommend(&batch, 3, true).unwrap();
+        let explained = scorer.explain(&batch, &lists, 1).unwrap();
+        let last = users - 1;
+        let alone =
+            BatchInput { offsets: &[0, 2], items: &items[2 * last..], weights: None, user_keys: &keys[..1] };
+        let own = scorer.explain(&alone, &lists[last..], 1).unwrap();
+        let ids = |explained: &[Vec<Contribution>]| -> Vec<Vec<u32>> {
+            explained.iter().map(|one| one.iter().map(|contribution| contribution.item).collect()).collect()
+        };
+        assert_eq!(ids(&explained[last]), ids(&own[0]));
+        assert!(own[0].iter().any(|found| !found.is_empty()));
+    }
+
+    #[test]
+    fn lists_of_another_batch_are_refused() {
+        let scorer = model(Likelihood::Multinomial, Strategy::Table).scorer(Some(&[1, 2])).unwrap();
+        let batch = BatchInput { offsets: &[0, 1], items: &[9], weights: None, user_keys: &[77] };
+        let list = |item, facet| vec![vec![Recommendation { item, score: 0.0, facet }]];
+        for lists in [vec![], list(1, 3), list(7, 0)] {
+            assert!(matches!(scorer.explain(&batch, &lists, 1), Err(ModelError::Input(_))));
+        }
+    }
+}
