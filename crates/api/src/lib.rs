@@ -7,6 +7,7 @@
 //!
 //! [`load()`] reads the first from YAML, [`resolve()`] makes the second; both report everything that is wrong at once.
 
+pub mod comparison;
 pub mod cron;
 mod definition;
 mod load;

@@ -108,6 +108,20 @@ pub struct Outcome {
     /// Whether this outcome made (or found) the tenant's output point at this run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub published: Option<bool>,
+    /// What it took. Unset by earlier releases.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<Usage>,
+}
+
+/// What a process of a task took.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Usage {
+    /// How long it ran, in seconds.
+    pub seconds: f64,
+    /// The most memory that it had at once, in bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peak_memory_bytes: Option<u64>,
 }
 
 /// Reason of an evaluation whose model isn't good enough to publish.
@@ -150,6 +164,7 @@ impl Outcome {
             users: None,
             score_hash: None,
             published: None,
+            usage: None,
         }
     }
 

@@ -97,7 +97,7 @@ pub struct CheckpointProgress {
 }
 
 /// What an epoch came to.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct EpochRecord {
     /// The epoch, counting from 1.
@@ -106,6 +106,15 @@ pub struct EpochRecord {
     pub negative_log_likelihood: f64,
     /// Mean Kullback-Leibler divergence per user, unweighted.
     pub divergence: f64,
+    /// Weight of the divergence in the loss, in the epoch's end. 0 in records of earlier releases.
+    #[serde(default)]
+    pub divergence_weight: f64,
+    /// Learning rate in the epoch's end. 0 in records of earlier releases.
+    #[serde(default)]
+    pub learning_rate: f64,
     /// Validation metrics by name.
     pub validation: BTreeMap<String, f64>,
+    /// Mean over the items of their shares of the facets.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub facet_shares: Vec<f64>,
 }

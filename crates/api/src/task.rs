@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use sha2::Digest;
 
 use crate::location::Location;
-use crate::resolved::{Data, Gate, History, Job, Tenant};
+use crate::resolved::{Data, Evaluation, Gate, History, Job, Tenant};
 
 /// Version of the task file that this release writes and reads.
 pub const TASK_VERSION: &str = "teasel.dev/task/v1";
@@ -47,6 +47,8 @@ pub enum Task {
     Publish(PublishTask),
     /// Collects former runs.
     Collect(CollectTask),
+    /// Measures finished models again, for people. Nothing durable comes of it.
+    Measure(MeasureTask),
 }
 
 /// A task's name, as on the command line.
@@ -61,6 +63,8 @@ pub enum TaskKind {
     Score,
     Publish,
     Collect,
+    #[schemars(skip)]
+    Measure,
 }
 
 impl TaskKind {
@@ -74,6 +78,7 @@ impl TaskKind {
             TaskKind::Score => "score",
             TaskKind::Publish => "publish",
             TaskKind::Collect => "collect",
+            TaskKind::Measure => "measure",
         }
     }
 }
@@ -89,6 +94,7 @@ impl Task {
             Task::Score(_) => TaskKind::Score,
             Task::Publish(_) => TaskKind::Publish,
             Task::Collect(_) => TaskKind::Collect,
+            Task::Measure(_) => TaskKind::Measure,
         }
     }
 
@@ -199,6 +205,9 @@ pub struct EvaluateTask {
     pub storage: Location,
     /// The run.
     pub run: String,
+    /// What is measured. Left out where it is the default, as earlier releases did.
+    #[serde(default, skip_serializing_if = "Evaluation::is_default")]
+    pub evaluation: Evaluation,
     /// What the model must reach.
     pub gates: Vec<Gate>,
     /// The run that counts as published, for relative gates.
@@ -285,11 +294,34 @@ pub struct CollectTask {
     pub keep: Vec<String>,
 }
 
+/// See [`Task::Measure`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct MeasureTask {
+    /// Where the runs are.
+    pub storage: Location,
+    /// The runs, at least one. The others are compared with the first.
+    pub runs: Vec<String>,
+    /// Levels of noise: random items that are added to each history, as shares of its length. Each run is measured
+    /// without any and with each.
+    pub noise: Vec<f64>,
+    /// How often random items are drawn for each level.
+    pub seeds: u32,
+    /// File to write the [`Comparison`](crate::comparison::Comparison) to, as JSON.
+    pub result: String,
+}
+
 impl EvaluateTask {
     /// What decides an evaluation beside the run: asked something else, it is done again.
     pub fn subject(&self) -> String {
         // Types without maps of keys that aren't text always serialise.
-        let asked = serde_json::to_vec(&(&self.gates, &self.published_run)).unwrap_or_default();
+        let evaluation = (!self.evaluation.is_default()).then_some(self.evaluation);
+        let asked = match evaluation {
+            // As earlier releases asked, whose answers stay good.
+            None => serde_json::to_vec(&(&self.gates, &self.published_run)),
+            Some(evaluation) => serde_json::to_vec(&(&self.gates, &self.published_run, evaluation)),
+        }
+        .unwrap_or_default();
         hex::encode(sha2::Sha256::digest(asked))[..16].to_owned()
     }
 }

@@ -43,7 +43,6 @@ fn violations(yaml: &str, from: &str, to: &str) -> Vec<String> {
 #[case::content("model: {}", "model: {content: {}}", &["line 11: spec.model.content: content encoders are not supported yet (leave it out)"])]
 #[case::hybrid("model: {}", "model: {hybrid: {type: Auto}}", &["line 11: spec.model.hybrid: hybrids are not supported yet (leave it out)"])]
 #[case::condition("model: {}", "model: {conditions: {independence: 0.5, consistency: 0}}", &["line 11: spec.model.conditions.independence: trained conditions are not supported yet (leave it out)"])]
-#[case::explanations("scoring:", "scoring:\n    explanations: true", &["line 14: spec.scoring.explanations: explanations are not supported yet (leave it out)"])]
 #[case::gaussian("model: {}", "model: {gaussian: {varianceFloor: 0.1}}", &["line 11: spec.model.gaussian: goes with likelihood Gaussian"])]
 #[case::template("training: {}", "training:\n    template:\n      spec:\n        nodeselector: {a: b}", &["line 15: spec.training.template.spec.nodeselector: is no field of a pod template"])]
 #[case::no_tenants("tenants:\n      - {name: all, output: {uri: \"s3://all/recs\"}}", "tenants: []", &["line 14: spec.scoring.tenants: must have at least 1 element"])]

@@ -73,6 +73,31 @@ Examples:
   teasel rollback job.yaml --to 3f2a90c1d4-1 --hold --tenant campus
   teasel rollback job.yaml --release            Let the next run publish again")]
     Rollback(RollbackArguments),
+    /// Measure a finished run again, also with noise in people's histories
+    ///
+    /// Random items are added to the test users' histories, so many as each level says as a share of their lengths. Each
+    /// level has its differences from no noise, user by user, with 95 % intervals of the bootstrap over users.
+    #[command(after_help = "\
+Examples:
+  teasel evaluate job.yaml
+  teasel evaluate job.yaml@3f2a90c1d4-1 --noise 0.1,0.3 --seeds 5 --json")]
+    Evaluate(EvaluateArguments),
+    /// Compare finished runs with the first of them, on the same test users
+    ///
+    /// The runs must have the same storage. Where they were trained on different data, only users that all of them keep
+    /// for testing count.
+    #[command(after_help = "\
+Examples:
+  teasel compare job.yaml@3f2a90c1d4-1 job.yaml
+  teasel compare films.yaml other.yaml --json")]
+    Compare(CompareArguments),
+    /// Make a finished run's report again: a page of its measures, its facets and its data
+    #[command(after_help = "\
+Examples:
+  teasel report job.yaml
+  teasel report s3://teasel/films/runs/3f2a90c1d4-1 --out films.html
+  teasel report job.yaml --open                 Show it in a browser")]
+    Report(ReportArguments),
     /// List the runs of a job: how far they came, their metrics, and where they are published
     #[command(after_help = "Examples:\n  teasel runs job.yaml\n  teasel runs s3://teasel/films/runs/3f2a90c1d4-1")]
     Runs(RunsArguments),
@@ -195,6 +220,55 @@ pub(crate) struct RollbackArguments {
     pub(crate) release: bool,
 }
 
+/// See [`Command::Evaluate`].
+#[derive(Debug, Args)]
+pub(crate) struct EvaluateArguments {
+    #[command(flatten)]
+    pub(crate) reference: RunReferenceArguments,
+    /// Levels of noise: added items as shares of each history's length, above 0 and up to 10
+    #[arg(long, value_name = "SHARE", value_delimiter = ',', value_parser = noise_level)]
+    pub(crate) noise: Vec<f64>,
+    /// How often noise is drawn for each level
+    #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) seeds: u32,
+    /// Print the result as one JSON document
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+fn noise_level(text: &str) -> Result<f64, String> {
+    match text.trim().parse() {
+        Ok(level) if level > 0.0 && level <= 10.0 => Ok(level),
+        _ => Err("a level of noise is a number above 0, at most 10".into()),
+    }
+}
+
+/// See [`Command::Compare`].
+#[derive(Debug, Args)]
+pub(crate) struct CompareArguments {
+    /// The runs, the one to compare with first: JOB.yaml (its newest), JOB.yaml@ID, or STORAGE_URI/runs/ID
+    #[arg(value_name = "RUN", required = true, num_args = 2..)]
+    pub(crate) runs: Vec<String>,
+    #[command(flatten)]
+    pub(crate) secrets: SecretArguments,
+    /// Print the result as one JSON document
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// See [`Command::Report`].
+#[derive(Debug, Args)]
+pub(crate) struct ReportArguments {
+    #[command(flatten)]
+    pub(crate) reference: RunReferenceArguments,
+    /// File to write the page to; report-ID.html by default
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    /// Open it in a browser
+    #[arg(long)]
+    pub(crate) open: bool,
+}
+
 /// See [`Command::Runs`].
 #[derive(Debug, Args)]
 pub(crate) struct RunsArguments {
@@ -231,6 +305,12 @@ mod tests {
     #[case::hold_and_release(&["rollback", "job.yaml", "--hold", "--release"], false)]
     #[case::release_to_a_run(&["rollback", "job.yaml", "--to", "a-1", "--release"], false)]
     #[case::runs(&["runs", "job.yaml"], true)]
+    #[case::noise(&["evaluate", "job.yaml", "--noise", "0.1,0.3", "--seeds", "2"], true)]
+    #[case::negative_noise(&["evaluate", "job.yaml", "--noise=-0.1"], false)]
+    #[case::no_seeds(&["evaluate", "job.yaml", "--seeds", "0"], false)]
+    #[case::two_runs(&["compare", "a.yaml", "a.yaml@b-1"], true)]
+    #[case::one_run(&["compare", "a.yaml"], false)]
+    #[case::report(&["report", "job.yaml", "--out", "a.html", "--open"], true)]
     fn commands_are_taken_or_refused(#[case] arguments: &[&str], #[case] taken: bool) {
         let parsed = Arguments::try_parse_from(std::iter::once(&"teasel").chain(arguments));
         assert_eq!(parsed.is_ok(), taken, "{parsed:?}");

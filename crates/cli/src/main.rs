@@ -1,5 +1,6 @@
 //! teasel: runs, validates, publishes and inspects recommender jobs.
 
+mod again;
 mod arguments;
 mod failure;
 mod generate;
@@ -7,6 +8,7 @@ mod job_file;
 mod publish;
 mod recommend;
 mod reference;
+mod report;
 mod run;
 mod runs;
 mod secrets;
@@ -53,6 +55,9 @@ async fn dispatch(command: &Command) -> Result<(), Failure> {
         Command::Recommend(arguments) => recommend::run(arguments).await,
         Command::Publish(arguments) => publish::publish(arguments).await,
         Command::Rollback(arguments) => publish::rollback(arguments).await,
+        Command::Evaluate(arguments) => again::evaluate(arguments).await,
+        Command::Compare(arguments) => again::compare(arguments).await,
+        Command::Report(arguments) => report::run(arguments).await,
         Command::Runs(arguments) => runs::run(arguments).await,
     }
 }

@@ -28,6 +28,8 @@ struct Row {
     item: String,
     score: f32,
     facet: Option<u32>,
+    /// Items of the history that it comes from; unset without explanations.
+    reason: Option<Vec<String>>,
 }
 
 /// Prints the list.
@@ -98,12 +100,18 @@ async fn read(output: &Store, path: &str, user: &str) -> Result<Vec<Row>, Failur
         let items = cast(&column("item")?, &DataType::Utf8).map_err(|error| damaged(&error))?;
         let (ranks, scores, facets) = (column("rank")?, column("score")?, column("facet")?);
         let facets = facets.as_primitive::<UInt32Type>();
+        let reasons = column("reason")?;
+        let reason = |row: usize| {
+            let reason = reasons.as_list_opt::<i32>().filter(|reasons| reasons.is_valid(row))?.value(row);
+            Some(reason.as_string::<i32>().iter().flatten().map(str::to_owned).collect())
+        };
         for row in 0..batch.num_rows() {
             rows.push(Row {
                 rank: ranks.as_primitive::<UInt32Type>().value(row),
                 item: items.as_string::<i32>().value(row).to_owned(),
                 score: scores.as_primitive::<Float32Type>().value(row),
                 facet: facets.is_valid(row).then(|| facets.value(row)),
+                reason: reason(row),
             });
         }
     }
@@ -130,16 +138,21 @@ async fn texts(storage: &Store, run: &str) -> Option<HashMap<String, String>> {
 fn render(rows: &[Row], texts: &HashMap<String, String>, top: u32) -> Table {
     let mut table = Table::new();
     table.load_style(UTF8_FULL_CONDENSED);
-    table.set_header(["rank", "item", "text", "score", "facet"]);
+    let is_explained = rows.iter().any(|row| row.reason.is_some());
+    let because = is_explained.then_some("because of");
+    table.set_header(["rank", "item", "text", "score", "facet"].into_iter().chain(because));
+    let text_of = |item: &String| texts.get(item).map(|text| text.chars().take(60).collect::<String>());
     for row in rows.iter().filter(|row| row.rank <= top) {
-        let text: String = texts.get(&row.item).map(|text| text.chars().take(60).collect()).unwrap_or_default();
-        table.add_row([
+        let cells = [
             row.rank.to_string(),
             row.item.clone(),
-            text,
+            text_of(&row.item).unwrap_or_default(),
             format!("{:.4}", row.score),
             row.facet.map(|facet| facet.to_string()).unwrap_or_default(),
-        ]);
+        ];
+        let name = |item: &String| text_of(item).unwrap_or_else(|| item.clone());
+        let reason = row.reason.iter().flatten().map(name).collect::<Vec<_>>().join("\n");
+        table.add_row(cells.into_iter().chain(is_explained.then_some(reason)));
     }
     table
 }

@@ -21,7 +21,9 @@ pub(crate) struct Reference {
     pub(crate) record: RunRecord,
     /// Whether the command line names this run, and not just its job.
     pub(crate) is_named: bool,
-    /// The job's storage.
+    /// Where the run is: the job's storage.
+    pub(crate) location: Location,
+    /// The same, opened.
     pub(crate) storage: Store,
     /// Credentials.
     pub(crate) secrets: Secrets,
@@ -106,7 +108,7 @@ pub(crate) async fn find(arguments: &RunReferenceArguments) -> Result<Reference,
             let storage = open(&location, "storage", &secrets, Patience::Moment)?;
             let record = RunRecord::load(&storage, run).await?;
             let record = record.ok_or_else(|| missing(format!("there is no run {run} in {}", storage.uri())))?;
-            Ok(Reference { job: record.job.clone(), record, is_named: true, storage, secrets })
+            Ok(Reference { job: record.job.clone(), record, is_named: true, location, storage, secrets })
         }
         Named::Job(path, id) => {
             let job = job_file::load(Path::new(path))?;
@@ -119,7 +121,8 @@ pub(crate) async fn find(arguments: &RunReferenceArguments) -> Result<Reference,
                     missing(format!("the job {} has no run yet: `teasel run {path}` makes one", job.name))
                 })?,
             };
-            Ok(Reference { job, record, is_named: id.is_some(), storage, secrets })
+            let location = job.storage.clone();
+            Ok(Reference { job, record, is_named: id.is_some(), location, storage, secrets })
         }
     }
 }

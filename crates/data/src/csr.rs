@@ -33,7 +33,7 @@ impl Csr {
     }
 
     /// Appends a row. `weights` are ignored where this has none.
-    pub(crate) fn push(&mut self, items: &[u32], weights: Option<&[f32]>) {
+    pub fn push(&mut self, items: &[u32], weights: Option<&[f32]>) {
         self.items.extend_from_slice(items);
         if let Some(own) = &mut self.weights {
             match weights {
@@ -42,6 +42,13 @@ impl Csr {
             }
         }
         self.offsets.push(self.items.len() as u64);
+    }
+
+    /// These rows, in this order.
+    pub fn pick(&self, rows: &[usize]) -> Self {
+        let mut picked = Csr::empty(self.weights.is_some());
+        rows.iter().for_each(|row| picked.push(self.row(*row), self.row_weights(*row)));
+        picked
     }
 
     fn range(&self, user: usize) -> std::ops::Range<usize> {

@@ -7,7 +7,7 @@ use teasel_storage::Store;
 use crate::manifest::{DatasetManifest, dataset_folder, open_manifest};
 use crate::plan::shard_of;
 use crate::report::Report;
-use crate::write::{Table, read_table};
+use crate::write::{Table, UserRow, read_table};
 use crate::{BatchPlan, Catalogue, Csr, DataError, TrainingUsers};
 
 /// A prepared dataset. Cheap to clone.
@@ -42,6 +42,16 @@ impl HeldOut {
     /// Number of users.
     pub fn users(&self) -> usize {
         self.keys.len()
+    }
+
+    /// These users, in this order. Those past the last are left out.
+    pub fn pick(&self, users: &[usize]) -> Self {
+        let users: Vec<usize> = users.iter().copied().filter(|user| *user < self.users()).collect();
+        HeldOut {
+            keys: users.iter().map(|user| self.keys[*user]).collect(),
+            fold_in: self.fold_in.pick(&users),
+            held_out: self.held_out.pick(&users),
+        }
     }
 }
 
@@ -125,18 +135,41 @@ impl Dataset {
     /// # Errors
     /// Those of the store.
     pub async fn held_out(&self, set: HeldOutSet) -> Result<HeldOut, DataError> {
+        let mut read =
+            HeldOut { keys: Vec::new(), fold_in: Csr::empty(self.manifest.weighted), held_out: Csr::empty(false) };
+        self.visit_held_out(set, |row| {
+            read.keys.push(row.key);
+            read.fold_in.push(row.items, row.weights);
+            read.held_out.push(row.held_out, None);
+        })
+        .await?;
+        Ok(read)
+    }
+
+    /// Which of the held-out users belong to each value of the tenant column, in their order. One empty value has all of
+    /// them where there is no such column.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn held_out_tenants(&self, set: HeldOutSet) -> Result<Vec<(String, Range<usize>)>, DataError> {
+        let mut found: Vec<(String, Range<usize>)> = Vec::new();
+        self.visit_held_out(set, |row| match found.last_mut() {
+            Some((tenant, users)) if tenant == row.tenant => users.end += 1,
+            _ => {
+                let start = found.last().map_or(0, |(_, users)| users.end);
+                found.push((row.tenant.to_owned(), start..start + 1));
+            }
+        })
+        .await?;
+        Ok(found)
+    }
+
+    async fn visit_held_out(&self, set: HeldOutSet, visit: impl FnMut(UserRow<'_>)) -> Result<(), DataError> {
         let file = match set {
             HeldOutSet::Validation => &self.manifest.validation,
             HeldOutSet::Test => &self.manifest.test,
         };
-        let weighted = self.manifest.weighted;
-        let mut read = HeldOut { keys: Vec::new(), fold_in: Csr::empty(weighted), held_out: Csr::empty(false) };
         let bytes = self.store.get_checked(file).await?;
-        read_table(bytes, &self.store.uri_of(&file.name), Table::HeldOut, weighted, |row| {
-            read.keys.push(row.key);
-            read.fold_in.push(row.items, row.weights);
-            read.held_out.push(row.held_out, None);
-        })?;
-        Ok(read)
+        read_table(bytes, &self.store.uri_of(&file.name), Table::HeldOut, self.manifest.weighted, visit)
     }
 }

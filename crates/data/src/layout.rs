@@ -14,6 +14,7 @@ use crate::places::Part;
 use crate::plan::{VIRTUAL_SHARDS, shard_of};
 use crate::report::{Dropped, Report};
 use crate::split::{HeldOutPairs, Roles, split};
+use crate::timeline::{Span, Timeline};
 use crate::vocabulary::Vocabulary;
 use crate::write::{Table, TableWriter, UserRow};
 
@@ -76,14 +77,11 @@ impl Layout<'_> {
     /// Counts each item's training users, and so decides the vocabulary.
     pub(crate) fn vocabulary(&self, item_keys: &[u64], report: &mut Report) -> Result<Vocabulary, DataError> {
         let mut counts = vec![0; self.ids.len()];
+        let mut times = Span::default();
         self.people.for_each(|number, person| {
-            let roles = split(
-                &self.data.split,
-                person.key(),
-                self.pairs(number, person),
-                |_| true,
-                |item| item_keys[item as usize],
-            );
+            let pairs = self.pairs(number, person);
+            pairs.iter().for_each(|pair| times.add(pair.time));
+            let roles = split(&self.data.split, person.key(), pairs, |_| true, |item| item_keys[item as usize]);
             for pair in &roles.train {
                 counts[pair.item as usize] += 1;
             }
@@ -91,6 +89,7 @@ impl Layout<'_> {
             report.training_users += u64::from(!roles.train.is_empty());
             Ok(())
         })?;
+        report.timeline = Timeline::over(times);
         Ok(Vocabulary::of(self.ids, &counts))
     }
 
@@ -122,6 +121,9 @@ impl Layout<'_> {
             let key = person.key();
             if let Some(writers) = &mut dataset {
                 let pairs = self.pairs(number, person);
+                if let Some(timeline) = &mut report.timeline {
+                    pairs.iter().for_each(|pair| timeline.add(pair.time));
+                }
                 let known = |item: u32| vocabulary.index(item).is_some();
                 let asked = asked_pairs(&self.data.split, &pairs, known);
                 count_unknown_users(&person.pairs, &mut unknown_users);
@@ -137,7 +139,7 @@ impl Layout<'_> {
                     if let Some(HeldOutPairs { fold_in, held_out }) = set {
                         rows.fill(vocabulary, fold_in);
                         rows.fill_held_out(vocabulary, held_out);
-                        writer.push(rows.row(key))?;
+                        writer.push(UserRow { tenant: person.tenant(), ..rows.row(key) })?;
                     }
                 }
             }

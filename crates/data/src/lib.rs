@@ -28,6 +28,7 @@ mod scan;
 mod sort;
 mod split;
 mod tenant;
+mod timeline;
 mod vocabulary;
 mod write;
 
@@ -45,5 +46,6 @@ pub use prepare::{Options, Prepared, PreparedTenant, is_prepared, prepare};
 pub use progress::{Progress, Stage};
 pub use report::{Dropped, Report};
 pub use tenant::{TenantBatch, TenantUsers};
+pub use timeline::Timeline;
 
 pub(crate) use error::storage_error;

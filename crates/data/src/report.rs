@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::timeline::Timeline;
+
 /// What a preparation found: `report.json`. It never holds an id.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -36,6 +38,9 @@ pub struct Report {
     pub raw_users: u64,
     /// Items of the vocabulary of which the item files say nothing; 0 where there are none.
     pub items_without_metadata: u64,
+    /// Interactions over time; unset where their times aren't known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeline: Option<Timeline>,
 }
 
 /// What was dropped, by reason.

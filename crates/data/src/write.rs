@@ -27,7 +27,7 @@ const BATCH_USERS: usize = 512;
 pub(crate) enum Table {
     /// `key`, `items`, `weights`.
     Training,
-    /// `key`, `items` (folded in), `weights`, `heldOut`.
+    /// `tenant`, `key`, `items` (folded in), `weights`, `heldOut`.
     HeldOut,
     /// `user`, `key`, `items`, `weights`, `cold`.
     Tenant,
@@ -36,6 +36,8 @@ pub(crate) enum Table {
 /// A user's row.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct UserRow<'a> {
+    /// The tenant column's value; empty where there is none.
+    pub(crate) tenant: &'a str,
     pub(crate) user: &'a str,
     pub(crate) key: u64,
     /// Ascending.
@@ -50,8 +52,10 @@ impl Table {
     fn schema(self, weighted: bool) -> SchemaRef {
         let list = |name, kind| Field::new(name, DataType::new_list(kind, true), false);
         let mut fields = Vec::new();
-        if self == Table::Tenant {
-            fields.push(Field::new("user", DataType::Utf8, false));
+        match self {
+            Table::Training => {}
+            Table::HeldOut => fields.push(Field::new("tenant", DataType::Utf8, false)),
+            Table::Tenant => fields.push(Field::new("user", DataType::Utf8, false)),
         }
         fields.push(Field::new("key", DataType::UInt64, false));
         fields.push(list("items", DataType::UInt32));
@@ -83,7 +87,8 @@ pub(crate) struct TableWriter {
     schema: SchemaRef,
     writer: ArrowWriter<File>,
     path: PathBuf,
-    user: StringBuilder,
+    /// The tenant or the user, whichever the table has.
+    name: StringBuilder,
     key: UInt64Builder,
     items: ListBuilder<UInt32Builder>,
     weights: Option<ListBuilder<Float32Builder>>,
@@ -103,7 +108,7 @@ impl TableWriter {
             schema,
             writer,
             path,
-            user: StringBuilder::new(),
+            name: StringBuilder::new(),
             key: UInt64Builder::new(),
             items: ListBuilder::new(UInt32Builder::new()),
             weights: weighted.then(|| ListBuilder::new(Float32Builder::new())),
@@ -130,11 +135,12 @@ impl TableWriter {
         match self.table {
             Table::Training => {}
             Table::HeldOut => {
+                self.name.append_value(row.tenant);
                 self.held_out.values().append_slice(row.held_out);
                 self.held_out.append(true);
             }
             Table::Tenant => {
-                self.user.append_value(row.user);
+                self.name.append_value(row.user);
                 self.cold.append_value(row.cold);
             }
         }
@@ -146,8 +152,8 @@ impl TableWriter {
     fn flush(&mut self) -> Result<(), DataError> {
         self.waiting = 0;
         let mut columns: Vec<ArrayRef> = Vec::new();
-        if self.table == Table::Tenant {
-            columns.push(Arc::new(self.user.finish()));
+        if self.table != Table::Training {
+            columns.push(Arc::new(self.name.finish()));
         }
         columns.push(Arc::new(self.key.finish()));
         columns.push(Arc::new(self.items.finish()));
@@ -224,12 +230,15 @@ pub(crate) fn visit_batch(
     let weights =
         if weighted { Some(list("weights")?.values().as_primitive::<Float32Type>().values()) } else { None };
     let held_out = if table == Table::HeldOut { Some(list("heldOut")?) } else { None };
-    let users = if table == Table::Tenant { Some(column(batch, "user", uri)?.as_string::<i32>()) } else { None };
+    let text = |name| column(batch, name, uri).map(|array| array.as_string::<i32>());
+    let tenants = if table == Table::HeldOut { Some(text("tenant")?) } else { None };
+    let users = if table == Table::Tenant { Some(text("user")?) } else { None };
     let cold = if table == Table::Tenant { Some(column(batch, "cold", uri)?.as_boolean()) } else { None };
     let range = |offsets: &[i32], row: usize| offsets[row] as usize..offsets[row + 1] as usize;
     for row in 0..batch.num_rows() {
         let own = range(items.value_offsets(), row);
         visit(UserRow {
+            tenant: tenants.map_or("", |tenants| tenants.value(row)),
             user: users.map_or("", |users| users.value(row)),
             key: keys.value(row),
             weights: weights.and_then(|weights| weights.get(own.clone())),

@@ -20,6 +20,48 @@ pub struct RatioInterval {
     pub high: f64,
 }
 
+/// A mean and its 95 % interval.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct MeanInterval {
+    /// The mean.
+    pub mean: f64,
+    /// Lower end.
+    pub low: f64,
+    /// Upper end.
+    pub high: f64,
+}
+
+/// The mean of users' values, with its 95 % percentile interval from resampling users. Of differences between two models'
+/// values for the same users it is the paired interval. The result is a pure function of its arguments.
+pub fn mean_interval(values: &[f64], resamples: usize, seed: u64) -> Result<MeanInterval> {
+    if values.is_empty() || resamples == 0 {
+        let users = values.len();
+        return Err(ModelError::Input(format!("an interval of {users} users' values and {resamples} resamples")));
+    }
+    let mut means = resample(values.len(), resamples, seed, |drawn| {
+        drawn.map(|user| values[user]).sum::<f64>() / values.len() as f64
+    });
+    let (low, high) = middle(&mut means);
+    Ok(MeanInterval { mean: mean(values), low, high })
+}
+
+/// What `measure` makes of so many resamples, each as many users as there are, drawn with replacement.
+fn resample(
+    users: usize,
+    resamples: usize,
+    seed: u64,
+    mut measure: impl FnMut(&mut dyn Iterator<Item = usize>) -> f64,
+) -> Vec<f64> {
+    let stream = Stream::new(seed, Purpose::Bootstrap);
+    let mut words = vec![0; users];
+    (0..resamples)
+        .map(|resample| {
+            stream.fill(0, [resample as u32, 0, 0], &mut words);
+            measure(&mut words.iter().map(|word| index_below(*word, users)))
+        })
+        .collect()
+}
+
 /// The ratio of two models' mean values over the same users, with its 95 % percentile interval from resampling users.
 ///
 /// `new[u]` and `old[u]` belong to one user: pairing takes out what makes a user easy or hard for both. The result is a
@@ -32,20 +74,10 @@ pub fn ratio_interval(new: &[f64], old: &[f64], resamples: usize, seed: u64) -> 
             old.len()
         )));
     }
-    let stream = Stream::new(seed, Purpose::Bootstrap);
-    let mut words = vec![0; new.len()];
-    let mut ratios: Vec<f64> = (0..resamples)
-        .map(|resample| {
-            stream.fill(0, [resample as u32, 0, 0], &mut words);
-            let (mut above, mut below) = (0.0, 0.0);
-            for &word in &words {
-                let user = index_below(word, new.len());
-                above += new[user];
-                below += old[user];
-            }
-            ratio(above, below)
-        })
-        .collect();
+    let mut ratios = resample(new.len(), resamples, seed, |drawn| {
+        let (above, below) = drawn.fold((0.0, 0.0), |(above, below), user| (above + new[user], below + old[user]));
+        ratio(above, below)
+    });
     let (low, high) = middle(&mut ratios);
     Ok(RatioInterval { ratio: ratio(mean(new), mean(old)), low, high })
 }
@@ -125,5 +157,16 @@ mod tests {
     fn an_old_mean_of_zero_is_no_failure() {
         assert_eq!(ratio_interval(&[0.0], &[0.0], 10, 1).unwrap().ratio, 1.0);
         assert_eq!(ratio_interval(&[0.5], &[0.0], 10, 1).unwrap().ratio, f64::INFINITY);
+    }
+
+    #[test]
+    fn a_mean_has_the_interval_of_its_standard_error() {
+        let values = values(400, 0.0);
+        let found = mean_interval(&values, 2000, 3).unwrap();
+        let variance = values.iter().map(|value| (value - found.mean).powi(2)).sum::<f64>() / 399.0;
+        let wide = 2.0 * 1.96 * (variance / 400.0).sqrt();
+        assert!(found.low < found.mean && found.mean < found.high);
+        assert!(((found.high - found.low) / wide - 1.0).abs() < 0.1, "{found:?} {wide}");
+        assert!(mean_interval(&[], 10, 1).is_err());
     }
 }

@@ -42,7 +42,7 @@ impl TaskKey {
             TaskKind::Train | TaskKind::Evaluate | TaskKind::Collect => 0,
             TaskKind::Prepare => 1,
             TaskKind::Score | TaskKind::Publish => 2,
-            TaskKind::Inspect => 3,
+            TaskKind::Inspect | TaskKind::Measure => 3,
         };
         group(self.kind) == group(other) && self.tenant.as_deref() == tenant
     }

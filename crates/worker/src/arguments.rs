@@ -31,6 +31,8 @@ pub(crate) enum Command {
     Publish(TaskArguments),
     /// Collect former runs
     Collect(TaskArguments),
+    /// Measure finished models again
+    Measure(TaskArguments),
     /// One rank of a training worker; started by its agent
     #[command(hide = true)]
     Rank(RankArguments),

@@ -42,6 +42,11 @@ pub(crate) fn available() -> Option<u64> {
     limit.into_iter().chain(free).min()
 }
 
+/// The most bytes that this process has had in memory at once.
+pub(crate) fn peak() -> Option<u64> {
+    kibibytes(&std::fs::read_to_string("/proc/self/status").ok()?, "VmHWM:")
+}
+
 /// The limit of this group, or of the hierarchy's root where that is what is mounted.
 fn limit(mount: &Path, groups: &str) -> Option<u64> {
     let files = candidates(mount, groups, "memory.max", "memory.limit_in_bytes").into_iter();
@@ -51,7 +56,12 @@ fn limit(mount: &Path, groups: &str) -> Option<u64> {
 
 /// What the kernel says is available, of `/proc/meminfo`.
 fn free(text: &str) -> Option<u64> {
-    let kibibytes = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    kibibytes(text, "MemAvailable:")
+}
+
+/// The bytes of a line such as `VmHWM:     5120 kB`.
+fn kibibytes(text: &str, name: &str) -> Option<u64> {
+    let kibibytes = text.lines().find_map(|line| line.strip_prefix(name))?;
     Some(kibibytes.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
 }
 

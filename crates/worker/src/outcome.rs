@@ -1,13 +1,25 @@
 //! The termination message.
 
 use std::path::Path;
+use std::sync::OnceLock;
+use std::time::Instant;
 
-use teasel_api::outcome::{ExitCode, Outcome};
+use teasel_api::outcome::{ExitCode, Outcome, Usage};
 use teasel_api::task::TaskFile;
+
+use crate::memory;
 
 /// An outcome of `file`'s task with nothing but an end.
 pub(crate) fn ended(file: &TaskFile, exit_code: ExitCode, reason: &str, message: impl Into<String>) -> Outcome {
-    Outcome::new(file.task.kind(), file.attempt, exit_code, reason, message)
+    let usage = started().elapsed().as_secs_f64();
+    let usage = Usage { seconds: usage, peak_memory_bytes: memory::peak() };
+    Outcome { usage: Some(usage), ..Outcome::new(file.task.kind(), file.attempt, exit_code, reason, message) }
+}
+
+/// When this process was first asked.
+pub(crate) fn started() -> Instant {
+    static STARTED: OnceLock<Instant> = OnceLock::new();
+    *STARTED.get_or_init(Instant::now)
 }
 
 /// Writes the outcome where the starter of this process looks for it.

@@ -56,6 +56,7 @@ pub fn main() -> anyhow::Result<ExitCode> {
         Command::Score(task) => (TaskKind::Score, task),
         Command::Publish(task) => (TaskKind::Publish, task),
         Command::Collect(task) => (TaskKind::Collect, task),
+        Command::Measure(task) => (TaskKind::Measure, task),
     };
     if common.lifeline {
         signals::end_with_parent();
@@ -110,6 +111,7 @@ async fn run(task: &Task, context: &TaskContext<'_>) -> Result<Outcome, TaskErro
             Task::Score(task) => score::run(task, context).await,
             Task::Publish(task) => publish::run(task, context).await,
             Task::Collect(task) => collect::run(task, context).await,
+            Task::Measure(task) => evaluate::again(task, context).await,
             Task::Train(_) => Err(TaskError::bug("training has an agent of its own")),
         }
     };

@@ -2,6 +2,7 @@
 
 mod checks;
 mod data;
+mod evaluation;
 mod model;
 mod schedule;
 mod scoring;
@@ -64,7 +65,7 @@ fn resolve_spec(
     let data = data::resolve(&spec.data, &path.field("data"), found);
     let model = model::resolve(&spec.model.clone().unwrap_or_default(), &path.field("model"), found);
     let training = training::resolve(&spec.training.clone().unwrap_or_default(), &path.field("training"), found);
-    let gates = training::gates(spec.gates.as_deref().unwrap_or_default(), &path.field("gates"), found);
+    let gates = evaluation::gates(spec.gates.as_deref().unwrap_or_default(), &path.field("gates"), found);
     let scoring = scoring::resolve(spec, &path.field("scoring"), found);
     resolved::Job {
         name,
@@ -73,6 +74,7 @@ fn resolve_spec(
         data,
         model,
         training,
+        evaluation: evaluation::evaluation(spec.evaluation.as_ref()),
         gates,
         scoring,
         publish: publish(spec.publish.as_ref()),

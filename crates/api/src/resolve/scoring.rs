@@ -14,9 +14,6 @@ pub(super) fn resolve(job: &RecommenderJobSpec, path: &Path, found: &mut Violati
     if let Some(template) = &spec.template {
         check_pod_template(&template.0, &path.field("template"), found);
     }
-    if spec.explanations == Some(true) {
-        checks::not_supported_yet(&path.field("explanations"), "explanations are", found);
-    }
     let tenants_path = path.field("tenants");
     let has_column = job.data.interactions.columns.tenant.is_some();
     let tenants: Vec<Tenant> = spec
@@ -55,7 +52,7 @@ fn resolve_tenant(
     path: &Path,
     found: &mut Violations,
 ) -> Tenant {
-    let ScoringSpec { top_k, exclude_seen, .. } = &job.scoring;
+    let ScoringSpec { top_k, exclude_seen, explanations, .. } = &job.scoring;
     // An empty name is the schema's to refuse, and so is one that is too long.
     if (1..=63).contains(&spec.name.chars().count()) {
         checks::dns_label(&spec.name, &path.field("name"), found);
@@ -82,6 +79,7 @@ fn resolve_tenant(
         catalog: spec.catalog.as_ref().map(|catalog| catalog.location.clone()),
         top_k: spec.top_k.or(*top_k).unwrap_or(100),
         exclude_seen: spec.exclude_seen.or(*exclude_seen).unwrap_or(true),
+        explanations: spec.explanations.or(*explanations).unwrap_or(false),
     }
 }
 

@@ -1,11 +1,11 @@
-//! Resolves how to learn, and what the result must reach.
+//! Resolves how to learn.
 
 use super::checks;
 use crate::load::check_pod_template;
 use crate::resolved::{
-    Bound, Checkpoint, DEFAULT_SCHEDULING_TIMEOUT_SECONDS, Device, EarlyStopping, FailurePolicy, Gate, Training,
+    Checkpoint, DEFAULT_SCHEDULING_TIMEOUT_SECONDS, Device, EarlyStopping, FailurePolicy, Training,
 };
-use crate::spec::{Duration, GateSpec, TrainingSpec};
+use crate::spec::{Duration, TrainingSpec};
 use crate::violation::{Path, Violations};
 
 pub(super) fn resolve(spec: &TrainingSpec, path: &Path, found: &mut Violations) -> Training {
@@ -51,26 +51,4 @@ fn seconds(duration: Option<Duration>, default: u64, path: &Path, found: &mut Vi
         found.add(path, "must be at least 1s");
     }
     seconds
-}
-
-pub(super) fn gates(specs: &[GateSpec], path: &Path, found: &mut Violations) -> Vec<Gate> {
-    specs.iter().enumerate().filter_map(|(index, spec)| gate(spec, &path.index(index), found)).collect()
-}
-
-fn gate(spec: &GateSpec, path: &Path, found: &mut Violations) -> Option<Gate> {
-    checks::metric(&spec.metric, &path.field("metric"), found);
-    let minimum = spec.minimum.map(|minimum| Bound::Minimum { minimum });
-    let published = spec.relative_to_published.map(|ratio| Bound::RelativeToPublished { ratio });
-    let named = spec
-        .relative_to
-        .as_ref()
-        .map(|other| Bound::RelativeTo { ratio: other.ratio.unwrap_or(1.0), run: other.run.clone() });
-    let mut bounds = [minimum, published, named].into_iter().flatten();
-    match (bounds.next(), bounds.next()) {
-        (Some(bound), None) => Some(Gate { metric: spec.metric.clone(), bound }),
-        _ => {
-            found.add(path, "must have exactly one of minimum, relativeToPublished and relativeTo");
-            None
-        }
-    }
 }

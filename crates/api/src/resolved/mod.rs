@@ -4,12 +4,14 @@
 //! change a run that exists.
 
 mod data;
+mod evaluation;
 mod model;
 mod places;
 mod scoring;
 mod training;
 
 pub use data::*;
+pub use evaluation::*;
 pub use model::*;
 pub use places::Place;
 pub use scoring::*;
@@ -35,6 +37,9 @@ pub struct Job {
     pub model: Model,
     /// How to learn it.
     pub training: Training,
+    /// What is measured of a model. Left out where it is the default, as earlier releases did.
+    #[serde(default, skip_serializing_if = "Evaluation::is_default")]
+    pub evaluation: Evaluation,
     /// What a model must reach to be published.
     pub gates: Vec<Gate>,
     /// Whom to recommend to.

@@ -46,4 +46,8 @@ pub struct Tenant {
     pub top_k: u32,
     /// Whether items of the user's own history are left out.
     pub exclude_seen: bool,
+    /// Whether recommendations say which items of the history they come from. Left out where they don't, as earlier
+    /// releases did: what was frozen by one stays what it is.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub explanations: bool,
 }

@@ -4,7 +4,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{DataSpec, GateSpec, ModelSpec, RecommenderJobStatus, ScoringSpec, TrainingSpec};
+use super::{DataSpec, EvaluationSpec, GateSpec, ModelSpec, RecommenderJobStatus, ScoringSpec, TrainingSpec};
 use crate::location::Location;
 
 /// The rule that fields of the spec stay as they are once their stage is frozen. Pod templates aren't among them: how a
@@ -49,8 +49,8 @@ fn unchanged(field: &str) -> String {
         .message("data and storage, but for data.template, can't be changed once work with them has begun: make a new job, which may start from this run's parameters with training.resumeFrom"),
     validation = Rule::new(frozen("Model", "model training.workers training.processesPerWorker training.device training.epochs training.batchSize training.learningRate training.seed training.earlyStopping training.checkpoint training.resumeFrom training.schedulingTimeout training.failurePolicy"))
         .message("model and training, but for training.template, can't be changed once training has begun: make a new job, which may start from this run's parameters with training.resumeFrom"),
-    validation = Rule::new(frozen("Gates", "gates"))
-        .message("gates can't be changed while they are being decided, or once they have been passed: wait for the decision and change them if it is GateNotMet, else make a new job"),
+    validation = Rule::new(frozen("Gates", "gates evaluation"))
+        .message("gates and evaluation can't be changed while they are being decided, or once they have been passed: wait for the decision and change them if it is GateNotMet, else make a new job"),
     printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
     printcolumn(name = "Ready", type_ = "integer", json_path = ".status.workers.ready"),
     printcolumn(name = "Epoch", type_ = "integer", json_path = ".status.progress.epoch"),
@@ -78,6 +78,9 @@ pub struct RecommenderJobSpec {
     /// training says how to learn it. Unset means all its defaults.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub training: Option<TrainingSpec>,
+    /// evaluation says what is measured of a model. Unset means all its defaults.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evaluation: Option<EvaluationSpec>,
     /// gates say what a model must reach on the test users before anything is published. Unset means nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 50))]

@@ -14,6 +14,8 @@ mod template;
 #[allow(unreachable_pub)]
 mod data;
 #[allow(unreachable_pub)]
+mod evaluation;
+#[allow(unreachable_pub)]
 mod job;
 #[allow(unreachable_pub)]
 mod model;
@@ -24,6 +26,7 @@ mod training;
 
 pub use data::*;
 pub use duration::{Duration, DurationError};
+pub use evaluation::*;
 pub use job::*;
 pub use model::*;
 pub use schedule::*;

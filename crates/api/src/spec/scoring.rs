@@ -17,8 +17,7 @@ pub struct ScoringSpec {
     /// excludeSeen leaves out items of the user's own history. Defaults to true.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exclude_seen: Option<bool>,
-    /// explanations adds the items of the history that most contributed. Not supported yet but for false. Defaults
-    /// to false.
+    /// explanations adds to each recommendation the items of the user's history that contributed most. Defaults to false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub explanations: Option<bool>,
     /// shards is into how many parts each tenant's users are cut. Defaults to 1.
@@ -80,6 +79,9 @@ pub struct TenantSpec {
     /// excludeSeen of this tenant. Unset means scoring.excludeSeen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exclude_seen: Option<bool>,
+    /// explanations of this tenant. Unset means scoring.explanations.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub explanations: Option<bool>,
 }
 
 /// How a tenant's workers reach the job's storage.

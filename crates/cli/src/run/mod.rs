@@ -24,6 +24,7 @@ use stages::Stages;
 
 pub(crate) use interrupt::Interrupt;
 pub(crate) use local::Local as LocalWorkers;
+pub(crate) use progress::Display;
 pub(crate) use stages::{publish as publish_tenant, scored_hash};
 
 /// Runs a job.
@@ -89,6 +90,7 @@ async fn run_stages(arguments: &RunArguments, interrupt: Interrupt) -> Result<()
         prepared: &prepared,
         metrics: &evaluated.metrics,
         tenants: &tenants,
+        report: stages.report().await?,
     };
     if arguments.json {
         println!("{}", summary::to_json(&stages.run, &evaluated.metrics, &tenants)?);

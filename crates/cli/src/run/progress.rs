@@ -22,7 +22,7 @@ pub(crate) trait Poll {
 }
 
 /// A bar on a terminal; elsewhere one line per epoch.
-pub(super) struct Display {
+pub(crate) struct Display {
     title: String,
     bar: Option<ProgressBar>,
     notices_shown: usize,
@@ -31,7 +31,7 @@ pub(super) struct Display {
 
 impl Display {
     /// A display of a task.
-    pub(super) fn new(title: impl Into<String>) -> Self {
+    pub(crate) fn new(title: impl Into<String>) -> Self {
         let title = title.into();
         let bar = std::io::stderr().is_terminal().then(|| {
             let style = ProgressStyle::with_template("{prefix:>12} {bar:30} {percent:>3} % {msg}");
@@ -66,7 +66,7 @@ impl Display {
     }
 
     /// Ends the display with a sentence.
-    pub(super) fn end(self, sentence: &str) {
+    pub(crate) fn end(self, sentence: &str) {
         match self.bar {
             Some(bar) => {
                 bar.finish_and_clear();

@@ -74,6 +74,12 @@ impl Stages<'_> {
         Ok(RunLog::open(&self.storage, &self.run).await?)
     }
 
+    /// Where the report is.
+    pub(super) async fn report(&self) -> Result<Option<String>, Failure> {
+        let log = self.log().await?;
+        Ok(log.state().report("report.html").map(|file| log.folder().uri_of(&file.name)))
+    }
+
     fn job_environment(&self) -> Environment {
         self.secrets.environment(self.job.places())
     }
@@ -128,6 +134,7 @@ impl Stages<'_> {
         let task = EvaluateTask {
             storage: self.job.storage.clone(),
             run: self.run.clone(),
+            evaluation: self.job.evaluation,
             gates: self.job.gates.clone(),
             published_run: self.published_before().await?,
         };

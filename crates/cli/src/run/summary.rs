@@ -33,6 +33,8 @@ pub(super) struct Summary<'a> {
     pub(super) prepared: &'a Outcome,
     pub(super) metrics: &'a BTreeMap<String, f64>,
     pub(super) tenants: &'a [TenantResult],
+    /// Where the report is.
+    pub(super) report: Option<String>,
 }
 
 impl Summary<'_> {
@@ -55,6 +57,7 @@ impl Summary<'_> {
                 number(&format!("{} users", tenant.users)),
             ]);
         }
+        let report = self.report.as_ref().map(|uri| format!("\nreport: {uri}")).unwrap_or_default();
         let done = if self.worked {
             String::new()
         } else {
@@ -64,7 +67,7 @@ impl Summary<'_> {
                 self.job_file.display()
             )
         };
-        format!("{table}{done}")
+        format!("{table}{report}{done}")
     }
 }
 

@@ -20,5 +20,5 @@ pub use completeness::{Completeness, completeness};
 pub use consistency::{Consistency, consistency};
 pub use exposure::{Exposure, ExposureMeasures};
 pub use independence::{Independence, independence};
-pub(crate) use permutation::permutation;
+pub use permutation::permutation;
 pub use shares::Shares;

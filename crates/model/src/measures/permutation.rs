@@ -3,7 +3,7 @@
 use crate::philox::{Purpose, Stream, index_below};
 
 /// A random order of `0..length`, a pure function of the seed and of its `number` (Fisher and Yates).
-pub(crate) fn permutation(length: usize, seed: u64, number: u32) -> Vec<usize> {
+pub fn permutation(length: usize, seed: u64, number: u32) -> Vec<usize> {
     let mut words = vec![0; length];
     Stream::new(seed, Purpose::Permutation).fill(0, [number, 0, 0], &mut words);
     let mut order: Vec<usize> = (0..length).collect();

@@ -93,6 +93,11 @@ impl Shares {
         mean
     }
 
+    /// How many columns are in use: the exponential of the entropy of the mean.
+    pub fn effective(&self) -> f64 {
+        entropy(&self.mean()).exp()
+    }
+
     /// Each person's shares: the mean of those of the items in their history, by their weights. `row_of` names an item's
     /// row here. Somebody without such an item has no row, and is `None` in the second result.
     ///

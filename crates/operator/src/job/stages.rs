@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use teasel_api::location::Location;
-use teasel_api::resolved::{Data, Gate, Job, Model, Tenant, Training};
+use teasel_api::resolved::{Data, Evaluation, Gate, Job, Model, Tenant, Training};
 use teasel_api::spec::{PodTemplate, RecommenderJobSpec, Stage};
 use teasel_api::task::TaskKind;
 
@@ -29,9 +29,12 @@ pub enum FrozenPart {
         /// The training.
         training: Training,
     },
-    /// What the model must reach.
+    /// What is measured of the model, and what it must reach.
     #[serde(rename_all = "camelCase")]
     Gates {
+        /// What is measured. Left out where it is the default, as earlier releases did: the hash stays what it was.
+        #[serde(default, skip_serializing_if = "Evaluation::is_default")]
+        evaluation: Evaluation,
         /// The gates.
         gates: Vec<Gate>,
     },
@@ -51,7 +54,7 @@ impl FrozenPart {
         match stage {
             Stage::Data => FrozenPart::Data { storage: job.storage.clone(), data: job.data.clone() },
             Stage::Model => FrozenPart::Model { model: job.model.clone(), training: job.training.clone() },
-            Stage::Gates => FrozenPart::Gates { gates: job.gates.clone() },
+            Stage::Gates => FrozenPart::Gates { evaluation: job.evaluation, gates: job.gates.clone() },
         }
     }
 
@@ -110,7 +113,10 @@ impl FrozenPart {
                 job.model = model;
                 job.training = training;
             }
-            FrozenPart::Gates { gates } => job.gates = gates,
+            FrozenPart::Gates { evaluation, gates } => {
+                job.evaluation = evaluation;
+                job.gates = gates;
+            }
             FrozenPart::Tenant { tenant, .. } => {
                 if let Some(entry) = job.scoring.tenants.iter_mut().find(|entry| entry.name == tenant.name) {
                     *entry = tenant;

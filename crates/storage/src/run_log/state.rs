@@ -6,6 +6,7 @@ use teasel_api::outcome::Outcome;
 use teasel_api::task::TaskKind;
 
 use super::{Checkpoint, Claim, Entry, Event};
+use crate::manifest::File;
 
 /// A log, read from its first entry to its last.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -16,6 +17,7 @@ pub struct RunState {
     retired: BTreeSet<u64>,
     best: Option<u64>,
     ends: Vec<(TaskKind, String, Outcome)>,
+    report: Vec<File>,
 }
 
 /// What a claimant is told.
@@ -65,7 +67,10 @@ impl RunState {
             }
             Event::Trained { outcome } => self.end(TaskKind::Train, "", outcome),
             Event::Modelled { .. } => {}
-            Event::Evaluated { subject, outcome, .. } => self.end(TaskKind::Evaluate, subject, outcome),
+            Event::Evaluated { subject, outcome, report } => {
+                self.end(TaskKind::Evaluate, subject, outcome);
+                self.report.clone_from(report);
+            }
             Event::Finished { outcome } => self.end(TaskKind::Collect, "", outcome),
         }
     }
@@ -93,6 +98,11 @@ impl RunState {
         self.ends.iter().rev().find(|(ended, _, _)| *ended == task).map(|(_, _, outcome)| outcome)
     }
 
+    /// The newest report's file of this name, relative to the run's folder.
+    pub fn report(&self, name: &str) -> Option<&File> {
+        self.report.iter().find(|file| file.name.rsplit('/').next() == Some(name))
+    }
+
     /// Checkpoints that may be read, with the index of their entries, oldest first.
     pub fn checkpoints(&self) -> impl DoubleEndedIterator<Item = (u64, &Checkpoint)> {
         self.checkpoints
@@ -114,6 +124,12 @@ impl RunState {
     /// The claim that owns the run, with its term.
     pub fn newest_claim(&self) -> Option<(u64, &Claim)> {
         self.claims.last().map(|(term, claim)| (*term, claim))
+    }
+
+    /// How many attempts at `task` have claimed the run.
+    pub fn attempts_at(&self, task: TaskKind) -> u32 {
+        let claims = self.claims.iter().filter(|(_, claim)| claim.task == task);
+        claims.map(|(_, claim)| claim.attempt).collect::<BTreeSet<_>>().len() as u32
     }
 
     /// Generation for a claim of this life of an attempt: one more than its highest. A queue may stop a Job and start it

@@ -12,6 +12,8 @@ const MOST_SHARES: usize = 10_000_000;
 
 /// What is known of the items' categories.
 pub(super) struct Categories {
+    /// Their names, in order.
+    pub(super) names: Vec<String>,
     /// Shares of the items that have any.
     pub(super) shares: Shares,
     /// Each item's row there.
@@ -41,7 +43,8 @@ impl Categories {
         let numbers = |own: &Vec<String>| own.iter().map(number).collect::<BTreeSet<u32>>().into_iter().collect();
         let numbers: Vec<Vec<u32>> = catalogue.categories.iter().map(numbers).collect();
         let (shares, row_of) = Shares::of_categories(names.len(), &numbers)?;
-        Ok(Some(Categories { shares, row_of, rarest: rarest(names.len(), &numbers) }))
+        let rarest = rarest(names.len(), &numbers);
+        Ok(Some(Categories { names: names.into_iter().cloned().collect(), shares, row_of, rarest }))
     }
 }
 

@@ -1,59 +1,40 @@
 //! Another run's model on the same test users.
 
-use std::collections::HashMap;
-
 use teasel_data::{Csr, HeldOut};
-use teasel_model::metrics::Metric;
-use teasel_storage::Store;
 
-use super::measure::measure_all;
-use crate::error::TaskError;
-use crate::model_store;
+use crate::model_store::StoredModel;
 
 /// Resamples of the paired bootstrap.
 pub(super) const RESAMPLES: usize = 2000;
 /// Its seed: the same comparison always gives the same interval.
 pub(super) const SEED: u64 = 1;
 
-/// Values of `metric` for each test user by the model of `run`.
+/// The test users `test`, whose items have these `ids`, in the items of another run's model.
 ///
 /// Items go by their ids: those that the other model doesn't know are missing from the history that it sees, and count
 /// as missed where they are asked for.
-pub(super) async fn measure_other(
-    storage: &Store,
-    run: &str,
-    ids: &[String],
-    test: &HeldOut,
-    metric: Metric,
-) -> Result<Vec<f64>, TaskError> {
-    let other = model_store::read(storage, run).await?;
-    let known: HashMap<&str, u32> = other.catalogue.ids.iter().map(String::as_str).zip(0..).collect();
+pub(super) fn translated(other: &StoredModel, ids: &[String], test: &HeldOut) -> HeldOut {
+    let known = other.catalogue.index();
     let unknown = other.catalogue.ids.len() as u32;
     let mut next = unknown;
     // Unknown held-out items get indices past the other model's: never recommended, still asked for.
-    let targets: Vec<u32> = ids
-        .iter()
-        .map(|id| {
-            known.get(id.as_str()).copied().unwrap_or_else(|| {
-                next += 1;
-                next
-            })
+    let mut target = |id: &String| {
+        known.get(id.as_str()).copied().unwrap_or_else(|| {
+            next += 1;
+            next
         })
-        .collect();
-    let translated = HeldOut {
+    };
+    let targets: Vec<u32> = ids.iter().map(&mut target).collect();
+    HeldOut {
         keys: test.keys.clone(),
         fold_in: translate(&test.fold_in, &targets, Some(unknown)),
         held_out: translate(&test.held_out, &targets, None),
-    };
-    let mut scorer = other.vae.scorer(None)?;
-    let values = measure_all(&mut scorer, &translated, &[metric]).await?;
-    Ok(values.into_iter().next().unwrap_or_default())
+    }
 }
 
 /// Rows with their items translated, ascending; those at or past `limit` left out.
 fn translate(rows: &Csr, targets: &[u32], limit: Option<u32>) -> Csr {
-    let mut translated =
-        Csr { offsets: vec![0], items: Vec::new(), weights: rows.weights.as_ref().map(|_| vec![]) };
+    let mut translated = Csr::empty(rows.weights.is_some());
     for row in 0..rows.users() {
         let weights = rows.row_weights(row);
         let mut pairs: Vec<(u32, f32)> = rows
@@ -64,11 +45,8 @@ fn translate(rows: &Csr, targets: &[u32], limit: Option<u32>) -> Csr {
             .filter(|(item, _)| limit.is_none_or(|limit| *item < limit))
             .collect();
         pairs.sort_unstable_by_key(|(item, _)| *item);
-        translated.items.extend(pairs.iter().map(|(item, _)| *item));
-        if let Some(weights) = &mut translated.weights {
-            weights.extend(pairs.iter().map(|(_, weight)| *weight));
-        }
-        translated.offsets.push(translated.items.len() as u64);
+        let (items, weights): (Vec<u32>, Vec<f32>) = pairs.into_iter().unzip();
+        translated.push(&items, Some(&weights));
     }
     translated
 }

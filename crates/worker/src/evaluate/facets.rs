@@ -119,7 +119,7 @@ async fn conditions(
     let (in_first, in_second): (Vec<_>, Vec<_>) = both.unzip();
     found.consistency = consistency(&first.pick(in_first)?, &second.pick(in_second)?)?;
 
-    if let Some(Categories { shares, row_of, rarest }) = categories {
+    if let Some(Categories { shares, row_of, rarest, .. }) = categories {
         found.agreement = Some(agreement(&items, rarest, PERMUTATIONS, SEED)?);
         // People who have an item with categories; their facets are those of all their items.
         let (of_categories, known) = shares.of_people(&rows.input(), |item| row_of[item])?;

@@ -63,27 +63,9 @@ impl Rows {
 
 /// So many users at most, spread over all, and which they are.
 pub(crate) fn sample(held_out: &HeldOut, most: usize) -> (HeldOut, Vec<usize>) {
-    let users = held_out.keys.len();
+    let users = held_out.users();
     let chosen: Vec<usize> = (0..users.min(most)).map(|number| number * users / users.min(most)).collect();
-    let pick = |rows: &Csr| {
-        let weights = |user: usize| rows.row_weights(user).unwrap_or_default().to_vec();
-        let mut offsets = vec![0];
-        offsets.extend(chosen.iter().scan(0, |end, user| {
-            *end += rows.row(*user).len() as u64;
-            Some(*end)
-        }));
-        Csr {
-            offsets,
-            items: chosen.iter().flat_map(|user| rows.row(*user)).copied().collect(),
-            weights: rows.weights.as_ref().map(|_| chosen.iter().flat_map(|user| weights(*user)).collect()),
-        }
-    };
-    let sampled = HeldOut {
-        keys: chosen.iter().map(|user| held_out.keys[*user]).collect(),
-        fold_in: pick(&held_out.fold_in),
-        held_out: pick(&held_out.held_out),
-    };
-    (sampled, chosen)
+    (held_out.pick(&chosen), chosen)
 }
 
 /// The items of [`Scorer::recommend`]'s lists, without the users' own.

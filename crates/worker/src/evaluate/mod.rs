@@ -1,13 +1,16 @@
 //! The `evaluate` task: test metrics, gates, and the model for scoring.
 
+mod again;
 mod baselines;
 mod best;
 mod categories;
 mod compare;
 mod facets;
 mod gates;
+mod groups;
 mod lists;
 pub(crate) mod measure;
+mod portrait;
 
 use std::collections::BTreeMap;
 
@@ -19,6 +22,8 @@ use teasel_api::task::{EvaluateTask, TaskKind};
 use teasel_data::{Dataset, HeldOut, HeldOutSet};
 use teasel_model::metrics::{Metric, mean};
 use teasel_model::{Config, FacetVae};
+use teasel_report::Portrait;
+use teasel_storage::manifest::File;
 use teasel_storage::run_log::{Claimed, Event, RunLog};
 use teasel_storage::{RunRecord, Store};
 
@@ -27,11 +32,13 @@ use crate::model_store::{self, NewModel};
 use crate::train::claim_of;
 use crate::worker::TaskContext;
 use crate::{outcome, places};
+pub(crate) use again::run as again;
 use baselines::Baseline;
 use best::best_model;
 use categories::Categories;
 use facets::FacetMeasures;
 use gates::{GateResult, Measured};
+use groups::Group;
 use lists::{ListMeasures, Survey};
 use measure::recommend_items;
 
@@ -52,6 +59,12 @@ struct Report<'a> {
     /// What is compared with it, on the same users.
     baselines: &'a BTreeMap<&'static str, Baseline>,
     facets: &'a FacetMeasures,
+    /// Test users with as little of their histories as cold users have. Unset where the filters leave nobody cold.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cold: Option<Group>,
+    /// Test users of each tenant apart. Empty without a tenant column.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    tenants: BTreeMap<String, Group>,
     gates: &'a [GateResult],
     history: &'a [EpochRecord],
 }
@@ -91,15 +104,19 @@ pub(crate) async fn run(task: &EvaluateTask, context: &TaskContext<'_>) -> Resul
     let survey = Survey::new(&metrics, &catalogue, categories.as_ref(), dataset.training_users())?;
     let mut scorer = vae.scorer(None)?;
     let lists = survey.of(&test, |batch, length| recommend_items(&mut scorer, batch, length)).await?;
-    let values = &lists.values;
-    drop(scorer);
+    let (values, shares) = (&lists.values, scorer.item_shares()?);
     context.progress.update(|progress| progress.message = "measuring baselines".into());
     let (sampled, chosen) = measure::sample(&test, MOST_COMPARED);
     let compared: Vec<Vec<f64>> =
         values.iter().map(|values| chosen.iter().map(|user| values[*user]).collect()).collect();
-    let baselines = baselines::measure(&survey, &metrics, &sampled, &compared, &dataset, &catalogue).await?;
+    let baselines = match task.evaluation.baselines {
+        true => baselines::measure(&survey, &metrics, &sampled, &compared, &dataset, &catalogue).await?,
+        false => BTreeMap::new(),
+    };
     context.progress.update(|progress| progress.message = "measuring facets".into());
     let facets = facets::measure(&vae, categories.as_ref(), &test, metrics[0], &values[0]).await?;
+    let cold = groups::cold(&mut scorer, &test, &record.job.data, &metrics).await?;
+    let tenants = groups::tenants(&record.job, &dataset, &metrics, values).await?;
     let mut gates = Vec::with_capacity(task.gates.len());
     for gate in &task.gates {
         let own = &values[position_of(&metrics, gate)?];
@@ -126,26 +143,59 @@ pub(crate) async fn run(task: &EvaluateTask, context: &TaskContext<'_>) -> Resul
         lists: &lists.measures,
         baselines: &baselines,
         facets: &facets,
+        cold,
+        tenants,
         gates: &gates,
         history: &position.history,
     };
-    let report = serde_json::to_vec_pretty(&report).map_err(|error| TaskError::bug(error.to_string()))?;
-    let path = format!("report/{}/metrics.json", teasel_storage::nonce());
-    let report = writer.log().folder().put_described(&path, report.into()).await?;
-
     let mut told = lists.measures.by_name();
     let standard = measure::STANDARD_METRICS[0];
     told.extend(
         baselines.iter().filter_map(|(name, found)| Some((format!("{name}/{standard}"), found.value(standard)?))),
     );
     told.extend(facets.by_name());
+    told.extend(groups::by_name(report.cold.as_ref(), &report.tenants, standard));
+    let portrait = Portrait {
+        facets: portrait::facets(&shares, &catalogue, categories.as_ref()),
+        categories: categories.as_ref().map(|known| portrait::heat_map(&shares, known)),
+        map: portrait::map(&scorer, &shares, &catalogue)?,
+        tail: portrait::tail(&catalogue),
+        data: to_value(&dataset.report().await?)?,
+        job: to_value(&record.job)?,
+        phases: portrait::phases(writer.log().state()),
+    };
+    let report = write_report(writer.log().folder(), &to_value(&report)?, &portrait).await?;
+
     let mut ended = describe(context, told, &gates, position.global_step);
     best.notice.iter().for_each(|notice| ended.message.push_str(&format!("; {notice}")));
     writer.append(Event::Modelled { manifest }).await?;
-    writer
-        .append(Event::Evaluated { report: vec![report], subject: task.subject(), outcome: ended.clone() })
-        .await?;
+    writer.append(Event::Evaluated { report, subject: task.subject(), outcome: ended.clone() }).await?;
     Ok(ended)
+}
+
+fn to_value(value: &impl Serialize) -> Result<serde_json::Value, TaskError> {
+    serde_json::to_value(value).map_err(|error| TaskError::bug(error.to_string()))
+}
+
+/// Writes what was measured and shown, and the page that shows it. Returns the files, relative to the run's folder.
+async fn write_report(
+    folder: &Store,
+    measured: &serde_json::Value,
+    portrait: &Portrait,
+) -> Result<Vec<File>, TaskError> {
+    let bug = |error: serde_json::Error| TaskError::bug(format!("the report: {error}"));
+    let page = teasel_report::render(&serde_json::from_value(measured.clone()).map_err(bug)?, portrait);
+    let files = [
+        ("metrics.json", serde_json::to_vec_pretty(measured).map_err(bug)?),
+        ("portrait.json", serde_json::to_vec(portrait).map_err(bug)?),
+        ("report.html", page.into_bytes()),
+    ];
+    let nonce = teasel_storage::nonce();
+    let mut written = Vec::new();
+    for (name, bytes) in files {
+        written.push(folder.put_described(&format!("report/{nonce}/{name}"), bytes.into()).await?);
+    }
+    Ok(written)
 }
 
 fn position_of(metrics: &[Metric], gate: &Gate) -> Result<usize, TaskError> {
@@ -170,7 +220,10 @@ async fn measure_gate(
         },
         Bound::RelativeTo { run, .. } => run,
     };
-    let other = compare::measure_other(storage, run, ids, test, gate.metric.parse()?).await?;
+    let model = model_store::read(storage, run).await?;
+    let test = compare::translated(&model, ids, test);
+    let values = measure::measure_all(&mut model.vae.scorer(None)?, &test, &[gate.metric.parse()?]).await?;
+    let other = values.into_iter().next().unwrap_or_default();
     let interval = teasel_model::bootstrap::ratio_interval(own, &other, compare::RESAMPLES, compare::SEED)?;
     Ok(Measured::Relative { run: run.clone(), new: mean(own), old: mean(&other), interval })
 }

@@ -12,7 +12,7 @@ use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::metadata::{KeyValue, SortingColumn};
 use parquet::file::properties::WriterProperties;
-use teasel_model::Recommendation;
+use teasel_model::{Contribution, Recommendation};
 
 use crate::error::TaskError;
 
@@ -24,8 +24,8 @@ const ROWS_PER_BATCH: usize = 1 << 16;
 
 /// Columns of a recommendations file, one row per recommendation, in the order of users and ranks.
 ///
-/// `facet` and `reason` are null where a recommendation comes from no facet (a user without a history) and where the
-/// run explains nothing.
+/// `facet` is null where a recommendation comes from no facet (a user without a history). `reason`, the items of the
+/// history that contribute most, is null there too and where the tenant has no explanations.
 fn schema() -> SchemaRef {
     let text = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
     let reason = DataType::List(Arc::new(Field::new_list_field(DataType::Utf8, true)));
@@ -37,6 +37,16 @@ fn schema() -> SchemaRef {
         Field::new("facet", DataType::UInt32, true),
         Field::new("reason", reason, true),
     ]))
+}
+
+/// One user's list.
+pub(super) struct UserList<'a> {
+    /// The recommendations, best first.
+    pub(super) items: &'a [Recommendation],
+    /// Whether facets stand behind them.
+    pub(super) has_facets: bool,
+    /// What each comes from, where that is asked.
+    pub(super) reasons: Option<&'a [Vec<Contribution>]>,
 }
 
 /// Writes recommendations of one shard, user by user, to a local file.
@@ -78,24 +88,28 @@ impl ListsWriter {
         })
     }
 
-    /// Adds a user's list, best first. `facets` is false where no facet stands behind it.
-    pub(super) fn push(
-        &mut self,
-        user: &str,
-        list: &[Recommendation],
-        item_ids: &[String],
-        facets: bool,
-    ) -> Result<(), TaskError> {
+    /// Adds a user's list, best first.
+    pub(super) fn push(&mut self, user: &str, list: &UserList<'_>, item_ids: &[String]) -> Result<(), TaskError> {
+        let id = |item: u32| {
+            let id = item_ids.get(item as usize);
+            id.ok_or_else(|| TaskError::bug(format!("the model names item {item}, which it doesn't know")))
+        };
+        let UserList { items: list, has_facets, reasons } = list;
         for (index, recommendation) in list.iter().enumerate() {
-            let item = item_ids.get(recommendation.item as usize).ok_or_else(|| {
-                TaskError::bug(format!("the model recommends item {}, which it doesn't know", recommendation.item))
-            })?;
             self.users.append_value(user);
             self.ranks.append_value(index as u32 + 1);
-            self.items.append(item)?;
+            self.items.append(id(recommendation.item)?)?;
             self.scores.append_value(recommendation.score);
-            self.facets.append_option(facets.then_some(recommendation.facet));
-            self.reasons.append_null();
+            self.facets.append_option(has_facets.then_some(recommendation.facet));
+            match reasons.and_then(|reasons| reasons.get(index)) {
+                Some(reason) => {
+                    for contribution in reason {
+                        self.reasons.values().append_value(id(contribution.item)?);
+                    }
+                    self.reasons.append(true);
+                }
+                None => self.reasons.append_null(),
+            }
         }
         self.rows += list.len();
         if self.rows >= ROWS_PER_BATCH { self.flush() } else { Ok(()) }

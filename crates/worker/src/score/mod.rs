@@ -20,11 +20,14 @@ use crate::model_store::{self, StoredModel};
 use crate::publish::describe_publish;
 use crate::worker::TaskContext;
 use crate::{outcome, places};
-use lists::{LISTS_SCHEMA, ListsWriter};
+use lists::{LISTS_SCHEMA, ListsWriter, UserList};
 use popular::Popular;
 
 /// Users that are scored at once.
 const BATCH_USERS: usize = 512;
+
+/// Items of the history that a recommendation's reason names at most.
+const REASONS: usize = 3;
 
 /// Scores shard `context.index`, unless it is committed; publishes once all shards are.
 pub(crate) async fn run(task: &ScoreTask, context: &TaskContext<'_>) -> Result<Outcome, TaskError> {
@@ -133,7 +136,13 @@ fn score_hash(task: &ScoreTask, model: &StoredModel, allowed: Option<&[i64]>) ->
         allowed,
         LISTS_SCHEMA,
     );
-    hex::encode(Sha256::digest(serde_json::to_vec(&decides).unwrap_or_default()))[..16].to_owned()
+    let mut hasher = Sha256::new();
+    hasher.update(serde_json::to_vec(&decides).unwrap_or_default());
+    // Lists without explanations keep the hash that they always had.
+    if task.tenant.explanations {
+        hasher.update(format!("reasons of {REASONS} items"));
+    }
+    hex::encode(hasher.finalize())[..16].to_owned()
 }
 
 struct Shard<'a> {
@@ -184,23 +193,18 @@ impl Shard<'_> {
         let tenant = &self.task.tenant;
         let rows = Rows::of(&batch.interactions, &batch.keys, 0..batch.users.len());
         let lists = scorer.recommend(&rows.input(), tenant.top_k as usize, tenant.exclude_seen)?;
-        let mut cold = 0;
-        for (index, (user, list)) in batch.users.iter().zip(lists).enumerate() {
-            let history = batch.interactions.row(index);
-            cold += u64::from(batch.cold[index]);
-            if history.is_empty() {
+        let reasons = tenant.explanations.then(|| scorer.explain(&rows.input(), &lists, REASONS)).transpose()?;
+        let ids = &self.model.catalogue.ids;
+        for (index, (user, list)) in batch.users.iter().zip(&lists).enumerate() {
+            if batch.interactions.row(index).is_empty() {
                 // Nothing is known of this person: what most people like, and no facet behind it.
-                let seen = if tenant.exclude_seen { history } else { &[] };
-                writer.push(
-                    user,
-                    &popular.recommend(seen, tenant.top_k as usize),
-                    &self.model.catalogue.ids,
-                    false,
-                )?;
+                let popular = popular.recommend(&[], tenant.top_k as usize);
+                writer.push(user, &UserList { items: &popular, has_facets: false, reasons: None }, ids)?;
             } else {
-                writer.push(user, &list, &self.model.catalogue.ids, true)?;
+                let reasons = reasons.as_ref().map(|reasons| reasons[index].as_slice());
+                writer.push(user, &UserList { items: list, has_facets: true, reasons }, ids)?;
             }
         }
-        Ok(cold)
+        Ok(batch.cold.iter().map(|cold| u64::from(*cold)).sum())
     }
 }

@@ -1,7 +1,5 @@
 //! Where training stands: what a checkpoint's `state.json` holds beside the tensors.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 use teasel_api::progress::EpochRecord;
 use teasel_api::resolved::Schedule;
@@ -63,7 +61,9 @@ impl Position {
     }
 
     /// Closes the epoch that runs.
-    pub(super) fn close_epoch(&mut self, validation: BTreeMap<String, f64>) {
+    ///
+    /// `end` is what was found out at its end: epoch and losses are known here.
+    pub(super) fn close_epoch(&mut self, end: EpochRecord) {
         let users = self.sums.users.max(1.0);
         self.epoch += 1;
         self.step = 0;
@@ -71,7 +71,7 @@ impl Position {
             epoch: self.epoch,
             negative_log_likelihood: self.sums.negative_log_likelihood / users,
             divergence: self.sums.divergence / users,
-            validation,
+            ..end
         });
         self.sums = Sums::default();
     }
@@ -116,7 +116,8 @@ mod tests {
             position.advance(sums);
             position.advance(sums);
             assert_eq!(position.mean_loss(0.5), Some(1.75));
-            position.close_epoch(BTreeMap::from([("ndcg@100".into(), 0.1 + 0.2)]));
+            let validation = [("ndcg@100".into(), 0.1 + 0.2)].into();
+            position.close_epoch(EpochRecord { validation, ..EpochRecord::default() });
         }
         assert!(position.is_finished(&SCHEDULE));
         assert_eq!(position.mean_loss(0.5), Some(1.75), "of the last epoch");

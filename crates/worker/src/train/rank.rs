@@ -17,6 +17,7 @@ use tokio::runtime::Runtime;
 
 use super::checkpointing::{Checkpointer, STOP_PATIENCE};
 use super::claim::claim_of;
+use super::curves::Curves;
 use super::position::Position;
 use super::rendezvous::{Rendezvous, Start};
 use super::session::{Ended, Inputs, Restored, Session};
@@ -115,8 +116,13 @@ impl Rank<'_> {
         // From here on a stop is heeded between steps; until then the agent sees to it.
         std::fs::write(started_file(&self.arguments.outcome), [])
             .map_err(|source| TaskError::scratch("say that training has started", source))?;
-        let ended = session.train(stop)?;
-        if ended.stopped { Err(stopped(ended, &rendezvous)) } else { self.finish(ended, stop) }
+        let mut ended = session.train(stop)?;
+        let curves = ended.curves.take();
+        let result = if ended.stopped { Err(stopped(ended, &rendezvous)) } else { self.finish(ended, stop) };
+        if let Some(curves) = curves {
+            self.runtime.block_on(curves.finish());
+        }
+        result
     }
 
     /// Rank 0 writes the run's record, claims the run, and reads its newest checkpoint.
@@ -187,12 +193,15 @@ impl Rank<'_> {
         let config = Config::from_spec(&job.model, inputs.items, inputs.plan.steps_per_epoch(), training.seed);
         let model = FacetVae::on(config, self.cuda.map_or(tch::Device::Cpu, Into::into))?;
         let group = rendezvous.group(self.arguments.rank, self.arguments.world, self.cuda)?;
-        let checkpointer = writer.map(|writer| {
+        let lead = writer.map(|writer| {
             let interval = Duration::from_secs(training.checkpoint.interval_seconds);
-            let runtime = self.runtime.handle().clone();
-            Checkpointer::new(runtime, writer, training.checkpoint.keep, interval, &restored.position)
+            let runtime = self.runtime.handle();
+            let history = &restored.position.history;
+            let curves = Curves::new(runtime, writer.log().folder(), self.file.attempt, inputs.items, history);
+            let keep = training.checkpoint.keep;
+            (Checkpointer::new(runtime.clone(), writer, keep, interval, &restored.position), curves)
         });
-        Session::new(group, model, inputs, restored, checkpointer, self.arguments.progress.clone())
+        Session::new(group, model, inputs, restored, lead.unzip(), self.arguments.progress.clone())
     }
 
     /// Rank 0 writes the last checkpoint and the end of training.

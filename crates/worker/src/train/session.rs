@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tch::Tensor;
-use teasel_api::progress::Progress;
+use teasel_api::progress::{EpochRecord, Progress};
 use teasel_api::resolved::Schedule;
 use teasel_api::task::TaskKind;
 use teasel_c10d::{BucketSizes, FusedAdam, Operation, ProcessGroup, Reducer, zero_gradients};
@@ -14,6 +14,7 @@ use teasel_model::metrics::Metric;
 use teasel_model::{BatchInput, FacetVae, ModelError};
 
 use super::checkpointing::{Checkpointer, Snapshot};
+use super::curves::Curves;
 use super::early_stopping::{BestEpoch, judge};
 use super::optimizer_state;
 use super::position::{Position, Sums};
@@ -64,6 +65,8 @@ pub(super) struct Session<'a> {
     started: Instant,
     /// Rank 0's.
     checkpointer: Option<Checkpointer>,
+    /// Rank 0's.
+    curves: Option<Curves>,
     progress_file: PathBuf,
     progress_written: Instant,
     /// Of the epoch that ran last, validation left out.
@@ -77,6 +80,8 @@ pub(super) struct Ended {
     pub(super) stopped: bool,
     /// What is to be kept and its writer, on rank 0.
     pub(super) last: Option<(Checkpointer, Snapshot)>,
+    /// Rank 0's.
+    pub(super) curves: Option<Curves>,
 }
 
 impl<'a> Session<'a> {
@@ -86,7 +91,7 @@ impl<'a> Session<'a> {
         mut model: FacetVae,
         inputs: &'a Inputs,
         restored: Restored,
-        checkpointer: Option<Checkpointer>,
+        (checkpointer, curves): (Option<Checkpointer>, Option<Curves>),
         progress_file: PathBuf,
     ) -> Result<Self, TaskError> {
         if let Some(bytes) = &restored.model {
@@ -114,6 +119,7 @@ impl<'a> Session<'a> {
             best: restored.best,
             notices: restored.notices,
             checkpointer,
+            curves,
             progress_file,
             progress_written: Instant::now(),
             users_per_second: 0.0,
@@ -153,7 +159,7 @@ impl<'a> Session<'a> {
     fn end(mut self, stopped: bool) -> Result<Ended, TaskError> {
         let snapshot = self.snapshot()?;
         let last = self.checkpointer.take().zip(snapshot);
-        Ok(Ended { position: self.position, stopped, last })
+        Ok(Ended { position: self.position, stopped, last, curves: self.curves })
     }
 
     /// The steps of the epoch that are left. Returns whether a stop was agreed on.
@@ -210,7 +216,10 @@ impl<'a> Session<'a> {
 
     /// Validates, and keeps the parameters if they are the best so far.
     fn close_epoch(&mut self) -> Result<(), TaskError> {
-        let metrics = validate(&self.model, &self.inputs.validation, &self.inputs.metrics, &self.group)?;
+        let mut scorer = self.model.scorer(None)?;
+        let metrics = validate(&mut scorer, &self.inputs.validation, &self.inputs.metrics, &self.group)?;
+        let facet_shares = scorer.item_shares()?.mean();
+        drop(scorer);
         let target = metrics.get(&self.inputs.target.to_string()).copied();
         let epoch = self.position.epoch + 1;
         let improved = match target {
@@ -230,9 +239,18 @@ impl<'a> Session<'a> {
             self.best = Some(self.model.to_safetensors()?.into());
         }
         let loss = self.position.sums.mean_loss(self.model.config().kl_weight);
-        self.position.close_epoch(metrics.clone());
         if self.group.rank() == 0 {
             tracing::info!(epoch, loss, ?metrics, "epoch done");
+        }
+        self.position.close_epoch(EpochRecord {
+            divergence_weight: self.model.config().divergence_weight(self.position.global_step),
+            learning_rate: self.inputs.learning_rate,
+            validation: metrics,
+            facet_shares,
+            ..EpochRecord::default()
+        });
+        if let (Some(curves), Some(record)) = (&mut self.curves, self.position.history.last()) {
+            curves.add(record);
         }
         self.report();
         Ok(())

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use tch::Tensor;
 use teasel_c10d::{Operation, ProcessGroup};
 use teasel_data::HeldOut;
-use teasel_model::FacetVae;
+use teasel_model::Scorer;
 use teasel_model::metrics::{Metric, mean};
 
 use crate::error::TaskError;
@@ -14,7 +14,7 @@ use crate::evaluate::measure::measure;
 /// Means of `metrics` over the validation users; the same on every rank, and bitwise the same for any number of ranks:
 /// each user's value is computed by one rank, and the means are taken over all users in one order.
 pub(super) fn validate(
-    model: &FacetVae,
+    scorer: &mut Scorer,
     held_out: &HeldOut,
     metrics: &[Metric],
     group: &ProcessGroup,
@@ -25,7 +25,7 @@ pub(super) fn validate(
     }
     let (rank, world) = (group.rank() as usize, group.world() as usize);
     let own = rank * users / world..(rank + 1) * users / world;
-    let values = measure(&mut model.scorer(None)?, held_out, own.clone(), metrics)?;
+    let values = measure(scorer, held_out, own.clone(), metrics)?;
     let mut all = vec![0f64; users * metrics.len()];
     for (index, values) in values.iter().enumerate() {
         all[index * users + own.start..index * users + own.end].copy_from_slice(values);

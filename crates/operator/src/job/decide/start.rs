@@ -137,6 +137,7 @@ impl Plan<'_> {
         let task = EvaluateTask {
             storage: job.storage.clone(),
             run: self.uid.clone(),
+            evaluation: job.evaluation,
             gates: job.gates.clone(),
             published_run: self.observed.lineage.published_run.clone(),
         };

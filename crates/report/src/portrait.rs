@@ -1,0 +1,104 @@
+//! `portrait.json`: what the report shows beside the measures.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// What a model's facets hold, what it was trained on and how.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Portrait {
+    /// The facets, by their numbers.
+    pub facets: Vec<Facet>,
+    /// Facets against categories; unset where items have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub categories: Option<HeatMap>,
+    /// The items that most people have, in a plane.
+    pub map: Vec<MapItem>,
+    /// How interactions are spread over the items, from the most popular one on.
+    pub tail: Vec<TailPoint>,
+    /// What preparing found, as in the dataset's `report.json`.
+    pub data: Value,
+    /// The job with every default filled in.
+    pub job: Value,
+    /// What took time and memory.
+    pub phases: Vec<Phase>,
+}
+
+/// One facet.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Facet {
+    /// Mean over the items of their shares of it.
+    pub share: f64,
+    /// Its most typical items.
+    pub items: Vec<FacetItem>,
+    /// The categories that it has more of than all items have, the most distinctive ones first.
+    pub categories: Vec<CategoryShare>,
+}
+
+/// An item that is typical of a facet.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FacetItem {
+    /// Its text, else its id.
+    pub name: String,
+    /// Its share of the facet.
+    pub share: f64,
+}
+
+/// A category in a facet.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CategoryShare {
+    /// The category.
+    pub name: String,
+    /// Its share of the facet's items.
+    pub share: f64,
+    /// That over its share of all items.
+    pub lift: f64,
+}
+
+/// Shares of categories in facets.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HeatMap {
+    /// Categories: the rows.
+    pub names: Vec<String>,
+    /// Of each category's items, how much each facet has: `[category][facet]`, each row adds up to 1.
+    pub shares: Vec<Vec<f64>>,
+}
+
+/// An item in the plane.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MapItem {
+    /// Its text, else its id.
+    pub name: String,
+    /// First coordinate.
+    pub x: f64,
+    /// Second coordinate.
+    pub y: f64,
+    /// The facet that it has the largest share of.
+    pub facet: usize,
+}
+
+/// A point of the long tail.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TailPoint {
+    /// So many of the items, as a share.
+    pub items: f64,
+    /// Have so many of the interactions, as a share.
+    pub interactions: f64,
+}
+
+/// A phase of the run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Phase {
+    /// Its name.
+    pub name: String,
+    /// Attempts that it took.
+    pub attempts: u32,
+    /// How long all took, in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<f64>,
+    /// The most memory that a process had, in bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peak_memory_bytes: Option<u64>,
+}

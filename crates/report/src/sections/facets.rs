@@ -1,0 +1,80 @@
+//! What each facet holds.
+
+use maud::{Markup, html};
+
+use crate::number::{percent, short};
+use crate::plot::{Point, colour, scatter, shape_of};
+use crate::portrait::{Facet, HeatMap, MapItem, Portrait};
+
+pub(crate) fn section(portrait: &Portrait) -> Markup {
+    html! {
+        section {
+            h2 { "What the facets hold" }
+            p.quiet { "Typical items are those with the largest shares of a facet, weighted by the logarithm of how many people have them." }
+            div.grid { @for (number, facet) in portrait.facets.iter().enumerate() { (card(number, facet)) } }
+            @if let Some(categories) = &portrait.categories { (heat(categories, portrait.facets.len())) }
+            @if !portrait.map.is_empty() { (map(&portrait.map, portrait.facets.len())) }
+        }
+    }
+}
+
+/// A facet's mark: colour and shape as in the map.
+fn mark(facet: usize) -> Markup {
+    html! {
+        svg viewBox="0 0 26 12" aria-hidden="true" { (shape_of(facet).mark(13.0, 6.0, 4.5, &colour(facet), None)) }
+    }
+}
+
+fn card(number: usize, facet: &Facet) -> Markup {
+    html! {
+        div.card {
+            h3.key { span { (mark(number)) "Facet " (number) } span { (percent(facet.share)) " of the items" } }
+            ol { @for item in &facet.items { li { (item.name) " " span.quiet { (percent(item.share)) } } } }
+            @for category in &facet.categories {
+                span.chip title=(format!("{} of the facet", percent(category.share))) {
+                    (category.name) " × " (short(category.lift))
+                }
+            }
+        }
+    }
+}
+
+fn heat(map: &HeatMap, facets: usize) -> Markup {
+    html! {
+        figure.card style="margin-top:14px" {
+            h3 { "Categories and facets" }
+            div.wide {
+                table {
+                    thead { tr { th { "category" } @for facet in 0..facets { th.number { (facet) } } } }
+                    tbody {
+                        @for (name, shares) in map.names.iter().zip(&map.shares) {
+                            tr {
+                                td { (name) }
+                                @for share in shares {
+                                    td.heat style=(format!("--share:{share:.2}")) { (format!("{:.0}", 100.0 * share)) }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+            figcaption { "How much of each category's items each facet has, in per cent." }
+        }
+    }
+}
+
+fn map(items: &[MapItem], facets: usize) -> Markup {
+    let points: Vec<Point<'_>> =
+        items.iter().map(|item| Point { x: item.x, y: item.y, group: item.facet, title: &item.name }).collect();
+    html! {
+        figure.card style="margin-top:14px; max-width:720px" {
+            h3 { "Map of the items" }
+            (scatter(&points, &format!("{} items in a plane, by facet", items.len())))
+            div.key { @for facet in 0..facets { span { (mark(facet)) "facet " (facet) } } }
+            figcaption {
+                "The " (items.len()) " most popular items: the two main directions of the vectors that the model has learnt for them "
+                "(principal components). Colour and shape are the facet that an item has most of."
+            }
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! How good the lists are, against baselines.
+
+use maud::{Markup, html};
+
+use crate::measured::{Baseline, Lists, Measured};
+use crate::number::{percent, short};
+use crate::plot::{Dot, dots};
+
+pub(crate) fn section(measured: &Measured) -> Markup {
+    let others: Vec<(&String, &Lists)> = measured
+        .baselines
+        .iter()
+        .filter_map(|(name, baseline)| match baseline {
+            Baseline::Measured { lists, .. } => Some((name, lists)),
+            Baseline::Skipped { .. } => None,
+        })
+        .collect();
+    html! {
+        section {
+            h2 { "How good the lists are" }
+            (headline(measured))
+            div.wide {
+                table {
+                    thead {
+                        tr {
+                            th { "measure" }
+                            th.number { "this model" }
+                            @for (name, _) in &others { th.number { (name) } }
+                        }
+                    }
+                    tbody {
+                        @for (name, value) in rows(&measured.lists) {
+                            tr {
+                                td { (name) }
+                                td.number { (short(value)) }
+                                @for (_, lists) in &others {
+                                    @let other = rows(lists).into_iter().find(|(other, _)| *other == name);
+                                    td.number { (other.map_or("–".into(), |(_, value)| short(value))) }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+            @for (name, baseline) in &measured.baselines {
+                @if let Baseline::Skipped { skipped } = baseline {
+                    p.note { (name) " wasn't measured: " (skipped) "." }
+                }
+            }
+            div.grid {
+                @for (name, baseline) in &measured.baselines {
+                    @if let Baseline::Measured { model_ratio, .. } = baseline {
+                        figure.card {
+                            h3 { "Against " (name) }
+                            (dots(&ratios(model_ratio), &[], Some(1.0)))
+                            figcaption {
+                                "This model's mean over that of " (name)
+                                ", on the same users, with the 95 % interval of the paired bootstrap. Right of the dashed line the model is better."
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// All measures of lists, by name.
+fn rows(lists: &Lists) -> Vec<(String, f64)> {
+    let mut rows: Vec<_> = lists.metrics.iter().map(|(name, value)| (name.clone(), *value)).collect();
+    let length = lists.length;
+    rows.push((format!("coverage@{length}"), lists.coverage));
+    rows.push((format!("novelty@{length} (bits)"), lists.novelty));
+    rows.push((format!("popularity bias@{length}"), lists.popularity_bias));
+    rows.extend(lists.calibration.map(|value| (format!("miscalibration@{length} (nats)"), value)));
+    rows
+}
+
+fn ratios(found: &std::collections::BTreeMap<String, crate::Interval>) -> Vec<Dot> {
+    let dot = |(name, interval): (&String, &crate::Interval)| Dot {
+        name: name.clone(),
+        value: Some(interval.ratio),
+        interval: Some((interval.low, interval.high)),
+    };
+    found.iter().map(dot).collect()
+}
+
+fn headline(measured: &Measured) -> Markup {
+    let standard = "ndcg@100";
+    html! {
+        div.grid {
+            @if let Some(value) = measured.lists.metrics.get(standard) {
+                div.card { div.quiet { "NDCG@100" } div.figure { (short(*value)) } }
+            }
+            @for (name, baseline) in &measured.baselines {
+                @if let Baseline::Measured { model_ratio, .. } = baseline {
+                    @if let Some(interval) = model_ratio.get(standard) {
+                        @let class = if interval.low > 1.0 { "good" } else if interval.high < 1.0 { "bad" } else { "" };
+                        div.card {
+                            div.quiet { "NDCG@100 against " (name) }
+                            div class=(format!("figure {class}")) { (signed(interval.ratio - 1.0)) }
+                        }
+                    }
+                }
+            }
+            @for gate in &measured.gates {
+                div.card {
+                    div.quiet { "Gate" }
+                    @if gate.passed { div.good { "met" } } @else { div.bad { "not met" } }
+                    div.note { (gate.message) }
+                }
+            }
+        }
+    }
+}
+
+fn signed(share: f64) -> String {
+    format!("{}{}", if share > 0.0 { "+" } else { "" }, percent(share))
+}

@@ -1,0 +1,131 @@
+//! The `measure` task: finished models again, beside each other or with noise in people's histories.
+
+mod noise;
+
+use std::collections::{BTreeMap, HashSet};
+
+use teasel_api::comparison::{Compared, ComparedMetric, Comparison, Interval};
+use teasel_api::outcome::{ExitCode, Outcome};
+use teasel_api::task::MeasureTask;
+use teasel_data::{Dataset, HeldOut, HeldOutSet};
+use teasel_model::bootstrap::{MeanInterval, mean_interval};
+use teasel_model::metrics::Metric;
+use teasel_storage::{RunRecord, Store};
+
+use super::compare::{RESAMPLES, SEED, translated};
+use super::measure::{self, measure_all};
+use crate::error::TaskError;
+use crate::model_store;
+use crate::worker::TaskContext;
+use crate::{outcome, places};
+
+/// Measures each run at each level of noise, on users that all runs have for testing, and writes the result to the task's
+/// file.
+pub(crate) async fn run(task: &MeasureTask, context: &TaskContext<'_>) -> Result<Outcome, TaskError> {
+    let storage = places::storage(&task.storage)?;
+    tch::set_num_threads(context.file.threads_per_process.max(1) as i32);
+    let first = task.runs.first().ok_or_else(|| TaskError::usage("no run to measure"))?;
+    let dataset = dataset_of(&storage, first).await?;
+    let test = dataset.held_out(HeldOutSet::Test).await?;
+    let test_users = test.users();
+    let users = common_users(&storage, &dataset, test, &task.runs).await?;
+    if users.users() == 0 {
+        let message = format!("the runs have no test user in common: {}", task.runs.join(", "));
+        return Err(TaskError::Configuration(message));
+    }
+    let ids = dataset.catalogue().await?.ids;
+    let metrics = measure::parse(measure::STANDARD_METRICS)?;
+
+    let (mut rows, mut reference) = (Vec::new(), None);
+    let levels: Vec<f64> = std::iter::once(0.0).chain(task.noise.iter().copied()).collect();
+    for run in &task.runs {
+        let model = model_store::read(&storage, run).await?;
+        for level in &levels {
+            context.progress.update(|progress| progress.message = format!("run {run}, noise {level}"));
+            let values = values(&model, &ids, &users, *level, task.seeds, &metrics).await?;
+            let row = compared(run, *level, &metrics, &values, reference.as_deref())?;
+            rows.push(row);
+            reference.get_or_insert(values);
+        }
+    }
+    let comparison = Comparison { users: users.users(), test_users, rows };
+    let json = serde_json::to_vec(&comparison).map_err(|error| TaskError::bug(error.to_string()))?;
+    std::fs::write(&task.result, json).map_err(|source| TaskError::scratch("write what was measured", source))?;
+    Ok(outcome::ended(context.file, ExitCode::Done, "Measured", format!("measured on {} users", users.users())))
+}
+
+async fn dataset_of(storage: &Store, run: &str) -> Result<Dataset, TaskError> {
+    let record = RunRecord::load(storage, run).await?;
+    let record = record.ok_or_else(|| TaskError::Missing(format!("there is no run {run}")))?;
+    Ok(Dataset::open(storage, &record.dataset).await?)
+}
+
+/// The users of `test`, which is of `dataset`, that every run's own dataset has for testing too: to another run they may
+/// be users that it was trained on.
+async fn common_users(
+    storage: &Store,
+    dataset: &Dataset,
+    test: HeldOut,
+    runs: &[String],
+) -> Result<HeldOut, TaskError> {
+    let mut kept: Vec<usize> = (0..test.users()).collect();
+    let mut seen = HashSet::from([dataset.fingerprint().to_owned()]);
+    for run in runs {
+        let other = dataset_of(storage, run).await?;
+        if seen.insert(other.fingerprint().to_owned()) {
+            let keys: HashSet<u64> = other.held_out(HeldOutSet::Test).await?.keys.into_iter().collect();
+            kept.retain(|user| keys.contains(&test.keys[*user]));
+        }
+    }
+    Ok(if kept.len() == test.users() { test } else { test.pick(&kept) })
+}
+
+/// Each user's values, the mean over the seeds where there is noise: `[metric][user]`.
+async fn values(
+    model: &model_store::StoredModel,
+    ids: &[String],
+    users: &HeldOut,
+    level: f64,
+    seeds: u32,
+    metrics: &[Metric],
+) -> Result<Vec<Vec<f64>>, TaskError> {
+    let mut scorer = model.vae.scorer(None)?;
+    if level <= 0.0 {
+        return measure_all(&mut scorer, &translated(model, ids, users), metrics).await;
+    }
+    let mut sums = vec![vec![0.0; users.users()]; metrics.len()];
+    let seeds = seeds.max(1);
+    for seed in 1..=seeds {
+        let noisy = noise::with_noise(users, ids.len(), level, u64::from(seed));
+        let values = measure_all(&mut scorer, &translated(model, ids, &noisy), metrics).await?;
+        for (sums, values) in sums.iter_mut().zip(values) {
+            sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value / f64::from(seeds));
+        }
+    }
+    Ok(sums)
+}
+
+fn compared(
+    run: &str,
+    noise: f64,
+    metrics: &[Metric],
+    values: &[Vec<f64>],
+    reference: Option<&[Vec<f64>]>,
+) -> Result<Compared, TaskError> {
+    let mut found = BTreeMap::new();
+    for (index, metric) in metrics.iter().enumerate() {
+        let difference = |reference: &[Vec<f64>]| {
+            let pairs = values[index].iter().zip(&reference[index]);
+            interval(&pairs.map(|(new, old)| new - old).collect::<Vec<_>>())
+        };
+        let mean = interval(&values[index])?;
+        let difference = reference.map(difference).transpose()?;
+        found.insert(metric.to_string(), ComparedMetric { mean, difference });
+    }
+    Ok(Compared { run: run.to_owned(), noise, metrics: found })
+}
+
+fn interval(values: &[f64]) -> Result<Interval, TaskError> {
+    let MeanInterval { mean, low, high } = mean_interval(values, RESAMPLES, SEED)?;
+    Ok(Interval { value: mean, low, high })
+}

@@ -1,0 +1,135 @@
+//! Test users apart: those of each tenant, and all of them as if they were cold.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use teasel_api::resolved::{Data, Job};
+use teasel_data::{Csr, Dataset, HeldOut, HeldOutSet};
+use teasel_model::Scorer;
+use teasel_model::measures::permutation;
+use teasel_model::metrics::{Metric, mean};
+
+use super::measure::measure_all;
+use crate::error::TaskError;
+
+/// The most tenants that are told of beyond `metrics.json`.
+const MOST_TOLD: usize = 10;
+
+/// Some users' metrics.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Group {
+    /// How many.
+    users: usize,
+    /// The most items that were given of a history; unset where all were.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    items: Option<usize>,
+    /// Means, by name.
+    metrics: BTreeMap<String, f64>,
+}
+
+/// The test users with as little of their histories as the filters leave a cold user: one item less than the minimum. The
+/// filters keep real cold users out of every test set, and these are asked the same as before. `None` where nobody who has
+/// anything is cold.
+pub(super) async fn cold(
+    scorer: &mut Scorer,
+    test: &HeldOut,
+    data: &Data,
+    metrics: &[Metric],
+) -> Result<Option<Group>, TaskError> {
+    let most = (data.minimum_interactions.user as usize).saturating_sub(1);
+    if most == 0 || test.users() == 0 {
+        return Ok(None);
+    }
+    let values = measure_all(scorer, &shortened(test, most), metrics).await?;
+    Ok(Some(Group { users: test.users(), items: Some(most), metrics: means(metrics, &values, |values| values) }))
+}
+
+/// The test users of each tenant of the job, with their values of each metric, `[metric][user]`. A tenant without test users
+/// isn't listed.
+pub(super) async fn tenants(
+    job: &Job,
+    dataset: &Dataset,
+    metrics: &[Metric],
+    values: &[Vec<f64>],
+) -> Result<BTreeMap<String, Group>, TaskError> {
+    if job.data.interactions.columns.tenant.is_none() {
+        return Ok(BTreeMap::new());
+    }
+    let mut found = BTreeMap::new();
+    for (value, users) in dataset.held_out_tenants(HeldOutSet::Test).await? {
+        let Some(tenant) = job.scoring.tenants.iter().find(|tenant| tenant.value == value) else { continue };
+        let metrics = means(metrics, values, |values| &values[users.clone()]);
+        found.insert(tenant.name.clone(), Group { users: users.len(), items: None, metrics });
+    }
+    Ok(found)
+}
+
+/// One number of each group; tenants only where they are few.
+pub(super) fn by_name(cold: Option<&Group>, tenants: &BTreeMap<String, Group>, metric: &str) -> Vec<(String, f64)> {
+    let value = |group: &Group| group.metrics.get(metric).copied();
+    let cold = cold.and_then(value).map(|value| (format!("cold/{metric}"), value));
+    let few = if tenants.len() <= MOST_TOLD { tenants.iter() } else { Default::default() };
+    let each = few.filter_map(|(name, group)| Some((format!("tenants/{name}/{metric}"), value(group)?)));
+    cold.into_iter().chain(each).collect()
+}
+
+fn means<'a>(
+    metrics: &[Metric],
+    values: &'a [Vec<f64>],
+    of: impl Fn(&'a [f64]) -> &'a [f64],
+) -> BTreeMap<String, f64> {
+    metrics.iter().zip(values).map(|(metric, values)| (metric.to_string(), mean(of(values)))).collect()
+}
+
+/// The same users, given so many items of their histories at most. Which ones depends on the user alone.
+fn shortened(test: &HeldOut, most: usize) -> HeldOut {
+    let mut fold_in = Csr::empty(test.fold_in.weights.is_some());
+    for user in 0..test.users() {
+        let (items, weights) = (test.fold_in.row(user), test.fold_in.row_weights(user));
+        let mut kept: Vec<usize> = permutation(items.len(), test.keys[user], 0);
+        kept.truncate(most);
+        kept.sort_unstable();
+        let items: Vec<u32> = kept.iter().map(|entry| items[*entry]).collect();
+        let weights = weights.map(|weights| kept.iter().map(|entry| weights[*entry]).collect::<Vec<_>>());
+        fold_in.push(&items, weights.as_deref());
+    }
+    HeldOut { fold_in, ..test.clone() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shortened_history_is_a_part_of_it_and_the_question_stays() {
+        let test = HeldOut {
+            keys: vec![3, 4],
+            fold_in: Csr {
+                offsets: vec![0, 5, 6],
+                items: vec![1, 2, 3, 4, 5, 9],
+                weights: Some(vec![0.1, 0.2, 0.3, 0.4, 0.5, 0.9]),
+            },
+            held_out: Csr { offsets: vec![0, 1, 2], items: vec![7, 7], weights: None },
+        };
+        let short = shortened(&test, 2);
+        assert_eq!((short.fold_in.row(0).len(), short.fold_in.row(1)), (2, &[9_u32][..]));
+        for (item, weight) in short.fold_in.row(0).iter().zip(short.fold_in.row_weights(0).unwrap_or_default()) {
+            assert!((*item as f32 / 10.0 - weight).abs() < 1e-6);
+        }
+        assert!(short.fold_in.row(0)[0] < short.fold_in.row(0)[1]);
+        assert_eq!((short.held_out, short.keys), (test.held_out.clone(), test.keys.clone()));
+        assert_eq!(shortened(&test, 9), test);
+    }
+
+    #[test]
+    fn few_tenants_are_told_of_and_many_are_not() {
+        let group = |value| Group { users: 1, items: None, metrics: [("ndcg@100".to_owned(), value)].into() };
+        let tenants = |count: usize| (0..count).map(|number| (format!("t{number:02}"), group(0.5))).collect();
+        assert_eq!(
+            by_name(Some(&group(0.2)), &tenants(1), "ndcg@100"),
+            [("cold/ndcg@100".to_owned(), 0.2), ("tenants/t00/ndcg@100".to_owned(), 0.5)]
+        );
+        assert_eq!(by_name(None, &tenants(MOST_TOLD + 1), "ndcg@100"), []);
+    }
+}

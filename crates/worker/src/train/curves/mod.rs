@@ -1,0 +1,141 @@
+//! Learning curves, written beside the run while it trains: event files for TensorBoard, and JSON lines for whatever reads
+//! these, such as Weights & Biases.
+//!
+//! Object stores don't append, so each write is a new pair of files with the epochs since the one before; TensorBoard
+//! reads all event files of a folder, in the order of their names. An attempt that resumes begins with the epochs that its
+//! checkpoint knows: the newest attempt's files are whole by themselves.
+
+mod figures;
+mod tensorboard;
+
+use std::time::{Duration, Instant};
+
+use teasel_api::progress::EpochRecord;
+use teasel_storage::{Store, now_milliseconds};
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use figures::json_line;
+use tensorboard::events;
+
+/// Folder of the files, in that of the run.
+const FOLDER: &str = "curves";
+/// How often files are written.
+const INTERVAL: Duration = Duration::from_secs(10);
+/// How long the end of training waits for what is still being written.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// An epoch and when it was done, in milliseconds since 1970.
+struct Point {
+    time: i64,
+    record: EpochRecord,
+}
+
+impl Point {
+    fn now(record: &EpochRecord) -> Self {
+        Point { time: now_milliseconds(), record: record.clone() }
+    }
+}
+
+/// Rank 0's learning curves. They never hold training up, nor fail it.
+pub(super) struct Curves {
+    /// Items of the vocabulary.
+    items: usize,
+    attempt: u32,
+    segment: u32,
+    since: Vec<Point>,
+    written: Instant,
+    files: mpsc::UnboundedSender<(String, Vec<u8>)>,
+    writer: JoinHandle<()>,
+}
+
+impl Curves {
+    /// The curves of an attempt at the run whose folder this is, which resumes with these epochs.
+    pub(super) fn new(runtime: &Handle, run: &Store, attempt: u32, items: usize, history: &[EpochRecord]) -> Self {
+        let (files, mut written) = mpsc::unbounded_channel::<(String, Vec<u8>)>();
+        let folder = run.sub(FOLDER);
+        // One after the other: TensorBoard doesn't look for files before the newest that it has read.
+        let writer = runtime.spawn(async move {
+            while let Some((name, bytes)) = written.recv().await {
+                if let Err(error) = folder.put(&name, bytes.into()).await {
+                    tracing::warn!("no learning curves written to {}: {error}", folder.uri_of(&name));
+                }
+            }
+        });
+        let since = history.iter().map(Point::now).collect();
+        Curves { items, attempt, segment: 0, since, written: Instant::now(), files, writer }
+    }
+
+    /// Adds an epoch that is done.
+    pub(super) fn add(&mut self, record: &EpochRecord) {
+        self.since.push(Point::now(record));
+        if self.written.elapsed() >= INTERVAL {
+            self.write();
+        }
+    }
+
+    /// Writes what isn't written yet.
+    pub(super) async fn finish(mut self) {
+        self.write();
+        let Curves { files, writer, .. } = self;
+        drop(files);
+        if tokio::time::timeout(PATIENCE, writer).await.is_err() {
+            tracing::warn!("the last learning curves aren't written: storage is slow");
+        }
+    }
+
+    fn write(&mut self) {
+        let Some(first) = self.since.first() else { return };
+        let name = format!("{:010}.{:06}.{:06}", first.time / 1000, self.attempt, self.segment);
+        let lines: String = self.since.iter().map(|point| json_line(point) + "\n").collect();
+        let files = [
+            (format!("events.out.tfevents.{name}"), events(&self.since, self.items, self.segment == 0)),
+            (format!("epochs.{name}.jsonl"), lines.into_bytes()),
+        ];
+        // Nobody receives where the runtime goes down, and then nothing is to be written.
+        files.into_iter().for_each(|file| drop(self.files.send(file)));
+        self.since.clear();
+        self.segment += 1;
+        self.written = Instant::now();
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::sync::Arc;
+
+    use object_store::memory::InMemory;
+    use teasel_storage::testing::store_over;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn every_epoch_is_in_one_pair_of_files_and_in_order() {
+        let run = store_over(Arc::new(InMemory::new())).sub("runs/a");
+        let record = |epoch| EpochRecord { epoch, ..EpochRecord::default() };
+        let mut curves = Curves::new(&Handle::current(), &run, 3, 40, &[record(1)]);
+        for epoch in 2..=5 {
+            curves.add(&record(epoch));
+            if epoch == 2 {
+                curves.write();
+            }
+        }
+        curves.finish().await;
+        let mut names: Vec<String> =
+            run.sub(FOLDER).list("").await.unwrap().into_iter().map(|(name, _)| name).collect();
+        names.sort_unstable();
+        assert_eq!(names.len(), 4, "{names:?}");
+        assert!(names[0].ends_with(".000003.000000.jsonl") && names[3].contains("tfevents"), "{names:?}");
+        let mut epochs = Vec::new();
+        for name in &names[..2] {
+            let lines = run.sub(FOLDER).get(name).await.unwrap();
+            for line in std::str::from_utf8(&lines).unwrap().lines() {
+                let line: serde_json::Value = serde_json::from_str(line).unwrap();
+                epochs.push(line["epoch"].as_u64().unwrap());
+            }
+        }
+        assert_eq!(epochs, [1, 2, 3, 4, 5]);
+    }
+}
