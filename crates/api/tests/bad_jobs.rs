@@ -101,7 +101,7 @@ fn a_bad_schedule_is_refused_with_every_reason(#[case] from: &str, #[case] to: &
 
 #[rstest]
 #[case("spec: {serviceAccountName: reader}", "spec: {serviceAccount_name: reader}", &["line 24: spec.data.template.spec.serviceAccount_name: is no field of a pod template"])]
-#[case("value: \"Cinema A\"", "value: cinema-b", &["line 68: spec.scoring.tenants[1].value: must not be the same as spec.scoring.tenants[0].value"])]
+#[case("value: \"Cinema A\"", "value: cinema-b", &["line 72: spec.scoring.tenants[1].value: must not be the same as spec.scoring.tenants[0].value"])]
 fn a_bad_full_job_is_refused_with_every_reason(#[case] from: &str, #[case] to: &str, #[case] expected: &[&str]) {
     assert_eq!(violations(FULL, from, to), expected);
 }

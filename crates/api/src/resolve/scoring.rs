@@ -52,7 +52,7 @@ fn resolve_tenant(
     path: &Path,
     found: &mut Violations,
 ) -> Tenant {
-    let ScoringSpec { top_k, exclude_seen, explanations, .. } = &job.scoring;
+    let ScoringSpec { top_k, exclude_seen, explanations, report, .. } = &job.scoring;
     // An empty name is the schema's to refuse, and so is one that is too long.
     if (1..=63).contains(&spec.name.chars().count()) {
         checks::dns_label(&spec.name, &path.field("name"), found);
@@ -79,6 +79,7 @@ fn resolve_tenant(
         catalog: spec.catalog.as_ref().map(|catalog| catalog.location.clone()),
         top_k: spec.top_k.or(*top_k).unwrap_or(100),
         exclude_seen: spec.exclude_seen.or(*exclude_seen).unwrap_or(true),
+        report_people: spec.report.as_ref().or(report.as_ref()).map_or(0, |report| report.people.unwrap_or(5)),
         explanations: spec.explanations.or(*explanations).unwrap_or(false),
     }
 }

@@ -50,4 +50,11 @@ pub struct Tenant {
     /// releases did: what was frozen by one stays what it is.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub explanations: bool,
+    /// How many people's lists a page beside the lists shows. Left out where it is none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub report_people: u32,
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }

@@ -20,6 +20,9 @@ pub struct ScoringSpec {
     /// explanations adds to each recommendation the items of the user's history that contributed most. Defaults to false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub explanations: Option<bool>,
+    /// report shows some people's lists on a page beside each tenant's lists. Unset means none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub report: Option<ListReportSpec>,
     /// shards is into how many parts each tenant's users are cut. Defaults to 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1000))]
@@ -37,6 +40,16 @@ pub struct ScoringSpec {
     /// template is the pod template of scoring. Unset means the operator's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub template: Option<PodTemplate>,
+}
+
+/// A page with some people's lists, for the tenant's eyes: it names people and items of their histories.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ListReportSpec {
+    /// people is how many are shown. Defaults to 5.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = 50))]
+    pub people: Option<u32>,
 }
 
 /// Limits over tenants.
@@ -82,6 +95,9 @@ pub struct TenantSpec {
     /// explanations of this tenant. Unset means scoring.explanations.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub explanations: Option<bool>,
+    /// report of this tenant. Unset means scoring.report.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub report: Option<ListReportSpec>,
 }
 
 /// How a tenant's workers reach the job's storage.

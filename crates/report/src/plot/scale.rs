@@ -46,9 +46,9 @@ impl Scale {
     }
 }
 
-/// A tick's text: as many digits as its neighbours need.
+/// A tick's text: as many digits as the ticks are apart, or as it has where it is alone.
 pub(super) fn tick_text(value: f64, ticks: &[f64]) -> String {
-    let step = ticks.windows(2).map(|pair| pair[1] - pair[0]).fold(value.abs(), f64::min).max(1e-9);
+    let step = ticks.windows(2).map(|pair| pair[1] - pair[0]).reduce(f64::min).unwrap_or(value.abs()).max(1e-9);
     let digits = (-step.log10()).ceil().clamp(0.0, 6.0) as usize;
     format!("{value:.digits$}")
 }
@@ -64,6 +64,9 @@ mod tests {
         assert_eq!(texts, ["0.2", "0.4"]);
         let ticks = Scale::over([1.0, 93.0], 0.0, 100.0).ticks(4);
         assert_eq!(ticks, [50.0]);
+        let ticks = Scale::over([0.0, 0.21], 0.0, 100.0).ticks(5);
+        let texts: Vec<String> = ticks.iter().map(|tick| tick_text(*tick, &ticks)).collect();
+        assert_eq!(texts, ["0.00", "0.05", "0.10", "0.15", "0.20"]);
         assert_eq!(Scale::over([0.0, 100.0], 0.0, 100.0).ticks(5), [0.0, 20.0, 40.0, 60.0, 80.0, 100.0]);
     }
 

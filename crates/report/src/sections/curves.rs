@@ -33,7 +33,7 @@ pub(crate) fn section(measured: &Measured) -> Markup {
     html! {
         section {
             h2 { "Learning curves" }
-            div.grid {
+            div.grid.pairs {
                 figure.card {
                     h3 { "Loss" }
                     (lines(&[series("negative log-likelihood", &|record| record.negative_log_likelihood)], "epoch", best))

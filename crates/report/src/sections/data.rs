@@ -30,7 +30,7 @@ pub(crate) fn section(portrait: &Portrait) -> Markup {
     html! {
         section {
             h2 { "Data" }
-            div.grid {
+            div.grid.pairs {
                 div.card {
                     table {
                         tbody {
@@ -58,6 +58,7 @@ pub(crate) fn section(portrait: &Portrait) -> Markup {
                     }
                 }
                 @if portrait.tail.len() > 1 { (tail(portrait)) }
+                (timeline(portrait))
             }
         }
     }
@@ -73,6 +74,31 @@ fn tail(portrait: &Portrait) -> Markup {
             figcaption { "The most popular fifth of the items has " (percent(fifth)) " of the interactions." }
         }
     }
+}
+
+fn timeline(portrait: &Portrait) -> Markup {
+    let found = portrait.data.get("timeline").filter(|found| !found.is_null());
+    let Some(found) = found else { return html! {} };
+    let number = |name: &str| found.get(name).and_then(Value::as_i64);
+    let counts = found.get("counts").and_then(Value::as_array).into_iter().flatten();
+    let values: Vec<f64> = counts.filter_map(Value::as_f64).collect();
+    let (Some(first), Some(last)) = (number("first").and_then(day), number("last").and_then(day)) else {
+        return html! {};
+    };
+    let across = format!("{} equal parts of the time from {first} to {last}", values.len());
+    html! {
+        figure.card {
+            h3 { "Interactions over time" }
+            (lines(&[Series { name: "interactions".into(), values }], "part", None))
+            figcaption { "In " (across) "." }
+        }
+    }
+}
+
+/// The day of a time in microseconds since 1970.
+fn day(microseconds: i64) -> Option<String> {
+    let time = jiff::Timestamp::from_microsecond(microseconds).ok()?;
+    Some(time.strftime("%Y-%m-%d").to_string())
 }
 
 /// `usersBelowMinimum` as words.

@@ -12,8 +12,10 @@ pub(crate) fn section(portrait: &Portrait) -> Markup {
             h2 { "What the facets hold" }
             p.quiet { "Typical items are those with the largest shares of a facet, weighted by the logarithm of how many people have them." }
             div.grid { @for (number, facet) in portrait.facets.iter().enumerate() { (card(number, facet)) } }
-            @if let Some(categories) = &portrait.categories { (heat(categories, portrait.facets.len())) }
-            @if !portrait.map.is_empty() { (map(&portrait.map, portrait.facets.len())) }
+            div.grid.pairs {
+                @if let Some(categories) = &portrait.categories { (heat(categories, portrait.facets.len())) }
+                @if !portrait.map.is_empty() { (map(&portrait.map, portrait.facets.len())) }
+            }
         }
     }
 }
@@ -41,11 +43,11 @@ fn card(number: usize, facet: &Facet) -> Markup {
 
 fn heat(map: &HeatMap, facets: usize) -> Markup {
     html! {
-        figure.card style="margin-top:14px" {
+        figure.card {
             h3 { "Categories and facets" }
             div.wide {
                 table {
-                    thead { tr { th { "category" } @for facet in 0..facets { th.number { (facet) } } } }
+                    thead { tr { th { "category" } @for facet in 0..facets { th.heat { (facet) } } } }
                     tbody {
                         @for (name, shares) in map.names.iter().zip(&map.shares) {
                             tr {
@@ -67,7 +69,7 @@ fn map(items: &[MapItem], facets: usize) -> Markup {
     let points: Vec<Point<'_>> =
         items.iter().map(|item| Point { x: item.x, y: item.y, group: item.facet, title: &item.name }).collect();
     html! {
-        figure.card style="margin-top:14px; max-width:720px" {
+        figure.card {
             h3 { "Map of the items" }
             (scatter(&points, &format!("{} items in a plane, by facet", items.len())))
             div.key { @for facet in 0..facets { span { (mark(facet)) "facet " (facet) } } }

@@ -25,7 +25,7 @@ pub(crate) fn section(measured: &Measured) -> Markup {
                         tr {
                             th { "measure" }
                             th.number { "this model" }
-                            @for (name, _) in &others { th.number { (name) } }
+                            @for (name, _) in &others { th.number { (called(name)) } }
                         }
                     }
                     tbody {
@@ -44,17 +44,17 @@ pub(crate) fn section(measured: &Measured) -> Markup {
             }
             @for (name, baseline) in &measured.baselines {
                 @if let Baseline::Skipped { skipped } = baseline {
-                    p.note { (name) " wasn't measured: " (skipped) "." }
+                    p.note { (called(name)) " wasn't measured: " (skipped) "." }
                 }
             }
-            div.grid {
+            div.grid.pairs {
                 @for (name, baseline) in &measured.baselines {
                     @if let Baseline::Measured { model_ratio, .. } = baseline {
                         figure.card {
-                            h3 { "Against " (name) }
+                            h3 { "Against " (called(name)) }
                             (dots(&ratios(model_ratio), &[], Some(1.0)))
                             figcaption {
-                                "This model's mean over that of " (name)
+                                "This model's mean over that of " (called(name))
                                 ", on the same users, with the 95 % interval of the paired bootstrap. Right of the dashed line the model is better."
                             }
                         }
@@ -88,7 +88,7 @@ fn ratios(found: &std::collections::BTreeMap<String, crate::Interval>) -> Vec<Do
 fn headline(measured: &Measured) -> Markup {
     let standard = "ndcg@100";
     html! {
-        div.grid {
+        div.grid.small {
             @if let Some(value) = measured.lists.metrics.get(standard) {
                 div.card { div.quiet { "NDCG@100" } div.figure { (short(*value)) } }
             }
@@ -97,7 +97,7 @@ fn headline(measured: &Measured) -> Markup {
                     @if let Some(interval) = model_ratio.get(standard) {
                         @let class = if interval.low > 1.0 { "good" } else if interval.high < 1.0 { "bad" } else { "" };
                         div.card {
-                            div.quiet { "NDCG@100 against " (name) }
+                            div.quiet { "NDCG@100 against " (called(name)) }
                             div class=(format!("figure {class}")) { (signed(interval.ratio - 1.0)) }
                         }
                     }
@@ -111,6 +111,14 @@ fn headline(measured: &Measured) -> Markup {
                 }
             }
         }
+    }
+}
+
+/// What people call a baseline.
+fn called(name: &str) -> &str {
+    match name {
+        "ease" => "EASE",
+        other => other,
     }
 }
 
