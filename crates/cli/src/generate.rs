@@ -86,7 +86,7 @@ spec:
       columns: {{user: user_id, item: item_id, timestamp: timestamp, tenant: tenant}}
     items:
       location: {{uri: items.csv}}
-      columns: {{item: item_id, text: [title, text], categories: categories}}
+      columns: {{item: item_id, text: [title, text], categories: categories, facet: facet}}
       categorySeparator: \"|\"
   model:
     facets: {}

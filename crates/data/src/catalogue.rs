@@ -13,6 +13,9 @@ use crate::DataError;
 use crate::vocabulary::Vocabulary;
 use crate::write::{column, properties};
 
+/// Letters of the name that an item is called by.
+const LONGEST_NAME: usize = 80;
+
 /// All items that a model knows, by index: the one with the most training users first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Catalogue {
@@ -24,6 +27,8 @@ pub struct Catalogue {
     pub categories: Vec<Vec<String>>,
     /// Paths of images.
     pub images: Vec<Option<String>>,
+    /// Facets that items are known to belong to.
+    pub facets: Vec<Option<String>>,
     /// Training users.
     pub counts: Vec<u64>,
 }
@@ -39,6 +44,17 @@ impl Catalogue {
         self.ids.is_empty()
     }
 
+    /// What to call an item: its text on one line, cut after 80 letters, else its id. Empty where there is no such item.
+    pub fn name(&self, item: usize) -> String {
+        let text = self.texts.get(item).and_then(Option::as_deref).unwrap_or_default();
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        match text.char_indices().nth(LONGEST_NAME) {
+            Some((end, _)) => format!("{}…", &text[..end]),
+            None if text.is_empty() => self.ids.get(item).cloned().unwrap_or_default(),
+            None => text,
+        }
+    }
+
     /// Index of each item by its id.
     pub fn index(&self) -> HashMap<&str, u32> {
         self.ids.iter().map(String::as_str).zip(0..).collect()
@@ -52,11 +68,12 @@ impl Catalogue {
             texts: vec![None; items],
             categories: vec![Vec::new(); items],
             images: vec![None; items],
+            facets: vec![None; items],
             counts: vocabulary.counts.clone(),
         }
     }
 
-    /// The catalogue as a Parquet file with the columns `item`, `text`, `categories`, `image` and `count`.
+    /// The catalogue as a Parquet file with the columns `item`, `text`, `categories`, `image`, `facet` and `count`.
     ///
     /// # Errors
     /// [`DataError::Engine`], a bug: the columns don't fit together.
@@ -73,6 +90,7 @@ impl Catalogue {
             text("text", true),
             Field::new("categories", DataType::new_list(DataType::Utf8, true), false),
             text("image", true),
+            text("facet", true),
             Field::new("count", DataType::UInt64, false),
         ]));
         let batch = RecordBatch::try_new(
@@ -82,6 +100,7 @@ impl Catalogue {
                 Arc::new(StringArray::from_iter(self.texts.iter().map(Option::as_deref))),
                 Arc::new(categories.finish()),
                 Arc::new(StringArray::from_iter(self.images.iter().map(Option::as_deref))),
+                Arc::new(StringArray::from_iter(self.facets.iter().map(Option::as_deref))),
                 Arc::new(UInt64Array::from(self.counts.clone())),
             ],
         )
@@ -116,6 +135,11 @@ impl Catalogue {
             catalogue.ids.extend(texts("item")?.into_iter().flatten());
             catalogue.texts.extend(texts("text")?);
             catalogue.images.extend(texts("image")?);
+            match batch.column_by_name("facet") {
+                Some(_) => catalogue.facets.extend(texts("facet")?),
+                // A model of an earlier release.
+                None => catalogue.facets.resize(catalogue.ids.len(), None),
+            }
             catalogue.counts.extend(column(&batch, "count", uri)?.as_primitive::<UInt64Type>().values());
             let lists = column(&batch, "categories", uri)?.as_list::<i32>();
             catalogue.categories.extend((0..lists.len()).map(|row| {

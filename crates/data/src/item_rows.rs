@@ -27,6 +27,7 @@ pub(crate) fn read_metadata(
     wanted.extend(items.columns.text.iter().map(|name| column(name, Kind::Text)));
     wanted.extend(items.columns.image.iter().map(|name| column(name, Kind::Text)));
     wanted.extend(items.columns.categories.iter().map(|name| column(name, Kind::List)));
+    wanted.extend(items.columns.facet.iter().map(|name| column(name, Kind::Text)));
     for (number, file) in inputs.iter().enumerate() {
         let mut sink = MetadataSink {
             file,
@@ -96,6 +97,9 @@ impl RowSink for MetadataSink<'_> {
                 }
                 None => Vec::new(),
             };
+        }
+        if self.items.columns.facet.is_some() {
+            self.catalogue.facets[*index] = values.next().and_then(Value::text).map(|facet| facet.into_owned());
         }
         *self.described += 1;
         Ok(())

@@ -107,6 +107,17 @@ pub struct Conditions {
     pub consistency: Option<Consistency>,
     /// Unset without categories.
     pub agreement: Option<Agreement>,
+    /// Unset where no facets are known beforehand.
+    pub recovery: Option<Recovery>,
+}
+
+/// How far facets that are known beforehand were found again.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+pub struct Recovery {
+    /// For items.
+    pub agreement: Agreement,
+    /// For people.
+    pub people: Option<Completeness>,
 }
 
 /// How little facets repeat each other.
@@ -127,6 +138,9 @@ pub struct Completeness {
     pub completeness: f64,
     /// How much is told at all.
     pub r2: f64,
+    /// How much each facet tells of one category alone.
+    #[serde(default)]
+    pub disentanglement: f64,
 }
 
 /// How alike two halves of one history are.

@@ -16,7 +16,8 @@ pub(crate) fn short(value: f64) -> String {
 pub(crate) fn percent(share: f64) -> String {
     let value = 100.0 * share;
     let digits = usize::from(value.abs() < 10.0);
-    format!("{value:.digits$} %")
+    // A space that doesn't break the line.
+    format!("{value:.digits$}\u{202f}%")
 }
 
 /// A whole number with its thousands apart.
@@ -68,7 +69,7 @@ mod tests {
 
     #[test]
     fn numbers_are_told_in_units_that_suit_them() {
-        assert_eq!((percent(0.0714), percent(0.5)), ("7.1 %".into(), "50 %".into()));
+        assert_eq!((percent(0.0714), percent(0.5)), ("7.1\u{202f}%".into(), "50\u{202f}%".into()));
         assert_eq!((count(999), count(1_234_567)), ("999".into(), "1\u{202f}234\u{202f}567".into()));
         assert_eq!((duration(12.34), duration(192.0)), ("12.3 s".into(), "3 min 12 s".into()));
         assert_eq!(duration(7322.0), "2 h 2 min");

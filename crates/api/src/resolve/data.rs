@@ -101,6 +101,7 @@ fn items(spec: &ItemsSpec, path: &Path, found: &mut Violations) -> Items {
             text: spec.columns.text.clone().unwrap_or_default(),
             image: spec.columns.image.clone(),
             categories: spec.columns.categories.clone(),
+            facet: spec.columns.facet.clone(),
         },
         category_separator: spec.category_separator.clone().unwrap_or_else(|| "|".into()),
     }

@@ -120,6 +120,10 @@ pub struct ItemColumns {
     pub image: Option<String>,
     /// Categories: separated text or a list.
     pub categories: Option<String>,
+    /// The facet that an item is known to belong to, for measuring alone. Left out where there is none, as earlier
+    /// releases did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub facet: Option<String>,
 }
 
 /// Smallest number of interactions.

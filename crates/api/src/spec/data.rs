@@ -133,6 +133,10 @@ pub struct ItemColumnsSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1))]
     pub categories: Option<String>,
+    /// facet is the column with the facet that an item is known to belong to, as in generated data. Nothing is learnt
+    /// from it: evaluation says how far the model has found it again. Unset means that none is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub facet: Option<String>,
 }
 
 /// Smallest number of interactions.

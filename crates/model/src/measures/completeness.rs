@@ -16,6 +16,9 @@ pub struct Completeness {
     /// Mean over the categories of the share of their variance that facets tell in cross-validation, 0 at least. The
     /// penalty is chosen by the same folds, so a little of it is chance.
     pub r2: f64,
+    /// The same the other way round (DCI disentanglement): 1 where each facet tells of one category alone, 0 where each
+    /// tells as much of all. Facets weigh as much as they tell.
+    pub disentanglement: f64,
     /// Both for each category whose share differs among people; `None` for the others.
     #[serde(skip)]
     pub categories: Vec<Option<(f64, f64)>>,
@@ -39,17 +42,21 @@ pub fn completeness(facets: &Shares, categories: &Shares) -> Result<Option<Compl
     }
     let people = facets.rows();
     let rows: Vec<f64> = (0..people).flat_map(|person| facets.row(person)).copied().collect();
-    let of_category = |category: usize| {
+    let columns = facets.columns();
+    // How much each facet tells of each category, `[facet][category]`.
+    let mut told_by = vec![vec![0.0; categories.columns()]; columns];
+    let mut of_category = |category: usize| {
         let targets: Vec<f64> = (0..people).map(|person| categories.row(person)[category]).collect();
-        let probe = lasso::fit(facets.columns(), &rows, &targets)?;
+        let probe = lasso::fit(columns, &rows, &targets)?;
         let sum: f64 = probe.weights.iter().copied().map(f64::abs).sum();
         if sum <= 0.0 || probe.r2 <= 0.0 {
             return Some((0.0, 0.0));
         }
         let importance: Vec<f64> = probe.weights.iter().map(|weight| weight.abs() / sum).collect();
-        Some((1.0 - entropy(&importance) / (facets.columns() as f64).ln(), probe.r2))
+        importance.iter().zip(&mut told_by).for_each(|(part, told)| told[category] = part * probe.r2);
+        Some((1.0 - entropy(&importance) / (columns as f64).ln(), probe.r2))
     };
-    let found: Vec<Option<(f64, f64)>> = (0..categories.columns()).map(of_category).collect();
+    let found: Vec<Option<(f64, f64)>> = (0..categories.columns()).map(&mut of_category).collect();
     let known: Vec<(f64, f64)> = found.iter().flatten().copied().collect();
     if known.is_empty() {
         return Ok(None);
@@ -59,8 +66,26 @@ pub fn completeness(facets: &Shares, categories: &Shares) -> Result<Option<Compl
     Ok(Some(Completeness {
         completeness: if told > 0.0 { weighted / told } else { 0.0 },
         r2: told / known.len() as f64,
+        disentanglement: disentanglement(&told_by, known.len()),
         categories: found,
     }))
+}
+
+/// One less the entropy of what each facet tells of the categories that differ, as a share of the largest there could be.
+fn disentanglement(told_by: &[Vec<f64>], categories: usize) -> f64 {
+    if categories < 2 {
+        return 0.0;
+    }
+    let (mut sum, mut whole) = (0.0, 0.0);
+    for told in told_by {
+        let weight: f64 = told.iter().sum();
+        if weight > 0.0 {
+            let parts: Vec<f64> = told.iter().map(|part| part / weight).collect();
+            sum += weight * (1.0 - entropy(&parts) / (categories as f64).ln());
+            whole += weight;
+        }
+    }
+    if whole > 0.0 { sum / whole } else { 0.0 }
 }
 
 #[cfg(test)]
@@ -96,7 +121,7 @@ mod tests {
     fn a_facet_for_each_category_is_complete() {
         let found =
             of(&mixed(&[[0.0, 1.0, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0], [0.0, 0.0, 1.0, 0.0]]));
-        assert!(found.completeness > 0.95 && found.r2 > 0.99, "{found:?}");
+        assert!(found.completeness > 0.95 && found.r2 > 0.99 && found.disentanglement > 0.95, "{found:?}");
     }
 
     #[test]
@@ -112,9 +137,15 @@ mod tests {
     }
 
     #[test]
+    fn a_facet_of_several_categories_is_complete_for_each_and_not_disentangled() {
+        let found = of(&mixed(&[[1.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 1.0]]));
+        assert!(found.disentanglement < 0.6, "{found:?}");
+    }
+
+    #[test]
     fn facets_that_tell_nothing_cover_nothing() {
         let uniform = of(&Shares::new(4, vec![0.25; PEOPLE * 4]).unwrap());
-        assert_eq!((uniform.completeness, uniform.r2), (0.0, 0.0));
+        assert_eq!((uniform.completeness, uniform.r2, uniform.disentanglement), (0.0, 0.0, 0.0));
         // Facets of other people.
         let mut values: Vec<f64> =
             (0..PEOPLE).flat_map(|person| categories().row((person + 100) % PEOPLE).to_vec()).collect();

@@ -69,6 +69,12 @@ impl Shares {
         &self.values[row * self.columns..][..self.columns]
     }
 
+    /// The column that a row has most of, the first of equal ones.
+    pub fn largest(&self, row: usize) -> usize {
+        let values = self.row(row).iter().enumerate();
+        values.rev().max_by(|left, right| left.1.total_cmp(right.1)).map_or(0, |(column, _)| column)
+    }
+
     /// These rows, in this order.
     ///
     /// # Errors

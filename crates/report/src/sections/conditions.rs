@@ -20,6 +20,7 @@ pub(crate) fn section(facets: &Facets) -> Markup {
                 (completeness(conditions, untrained))
                 (consistency(conditions, untrained))
                 (agreement(conditions, untrained))
+                (recovery(conditions, untrained))
                 figure.card {
                     h3 { "What facets are good for" }
                     (dots(&[
@@ -76,6 +77,26 @@ fn consistency(own: &Conditions, untrained: &Conditions) -> Markup {
         "0 is best. A person's own half is the nearer one in " (percent(found.identification)) " of the pairs (chance: 50 %)."
     };
     card("Consistency", &rows, &[0.0, 1.0], &caption)
+}
+
+fn recovery(own: &Conditions, untrained: &Conditions) -> Markup {
+    let Some(found) = own.recovery else { return html! {} };
+    let mut rows = vec![Dot::new("items: this model", found.agreement.adjusted_mutual_information)];
+    rows.extend(
+        untrained
+            .recovery
+            .map(|other| Dot::new("items: untrained model", other.agreement.adjusted_mutual_information)),
+    );
+    if let Some(people) = found.people {
+        rows.push(Dot::new("people: disentanglement", people.disentanglement));
+        rows.push(Dot::new("people: completeness", people.completeness));
+        rows.push(Dot::new("people: informativeness (R²)", people.r2));
+    }
+    let caption = html! {
+        "How far the facets that items are known to belong to were found again: adjusted mutual information for items, DCI "
+        "for people's shares. 1 is best."
+    };
+    card("Known facets", &rows, &[0.0, 1.0], &caption)
 }
 
 fn agreement(own: &Conditions, untrained: &Conditions) -> Markup {

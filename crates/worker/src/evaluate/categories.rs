@@ -37,14 +37,28 @@ impl Categories {
         if names.is_empty() {
             return Ok(None);
         }
+        Self::numbered(names, &catalogue.categories).map(Some)
+    }
+
+    /// The facets that items are known to belong to, as if they were their categories. `None` where none is known.
+    pub(super) fn known_facets(catalogue: &Catalogue) -> Result<Option<Self>, TaskError> {
+        let names: BTreeSet<&String> = catalogue.facets.iter().flatten().collect();
+        if names.is_empty() || names.len() * catalogue.len() > MOST_SHARES {
+            return Ok(None);
+        }
+        let own: Vec<Vec<String>> = catalogue.facets.iter().map(|facet| facet.iter().cloned().collect()).collect();
+        Self::numbered(names, &own).map(Some)
+    }
+
+    fn numbered(names: BTreeSet<&String>, of_items: &[Vec<String>]) -> Result<Self, TaskError> {
         let names: Vec<&String> = names.into_iter().collect();
         let number = |name: &String| names.binary_search(&name).unwrap_or_default() as u32;
         // An item may name one twice.
         let numbers = |own: &Vec<String>| own.iter().map(number).collect::<BTreeSet<u32>>().into_iter().collect();
-        let numbers: Vec<Vec<u32>> = catalogue.categories.iter().map(numbers).collect();
+        let numbers: Vec<Vec<u32>> = of_items.iter().map(numbers).collect();
         let (shares, row_of) = Shares::of_categories(names.len(), &numbers)?;
         let rarest = rarest(names.len(), &numbers);
-        Ok(Some(Categories { names: names.into_iter().cloned().collect(), shares, row_of, rarest }))
+        Ok(Categories { names: names.into_iter().cloned().collect(), shares, row_of, rarest })
     }
 }
 

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use teasel_data::HeldOut;
 use teasel_model::measures::{
-    Agreement, Completeness, Consistency, Independence, agreement, completeness, consistency, independence,
+    Agreement, Completeness, Consistency, Independence, Shares, agreement, completeness, consistency, independence,
 };
 use teasel_model::metrics::{Metric, mean};
 use teasel_model::{FacetVae, Scorer};
@@ -34,12 +34,13 @@ pub(super) struct FacetMeasures {
 impl FacetMeasures {
     /// One number for each condition that is defined, and what shuffled facets lose.
     pub(super) fn by_name(&self) -> impl Iterator<Item = (String, f64)> {
-        let Conditions { independence, completeness, consistency, agreement, .. } = &self.conditions;
+        let Conditions { independence, completeness, consistency, agreement, recovery, .. } = &self.conditions;
         let found = [
             ("facets/independence", independence.as_ref().map(|found| found.excess)),
             ("facets/completeness", completeness.as_ref().map(|found| found.completeness)),
             ("facets/consistency", consistency.as_ref().map(|found| found.ratio)),
             ("facets/agreement", agreement.as_ref().map(|found| found.adjusted_mutual_information)),
+            ("facets/recovery", recovery.as_ref().map(|found| found.agreement.adjusted_mutual_information)),
             ("facets/lost-when-shuffled", Some(self.shuffled.lost)),
         ];
         found.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)))
@@ -70,21 +71,43 @@ pub(super) struct Conditions {
     consistency: Option<Consistency>,
     #[serde(skip_serializing_if = "Option::is_none")]
     agreement: Option<Agreement>,
+    /// How far facets that are known, as in generated data, were found again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recovery: Option<Recovery>,
+}
+
+/// How far known facets were found again. Unset where nothing of them differs among people.
+#[derive(Clone, Debug, Serialize)]
+struct Recovery {
+    /// For items.
+    agreement: Agreement,
+    /// For people: completeness, disentanglement and how much is told (DCI).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    people: Option<Completeness>,
+}
+
+/// What facets are measured against.
+#[derive(Clone, Copy)]
+pub(super) struct Grounds<'a> {
+    /// The items' categories.
+    pub(super) categories: Option<&'a Categories>,
+    /// The facets that they are known to belong to.
+    pub(super) known: Option<&'a Categories>,
 }
 
 /// Measures a model's facets. `own` are its values of `metric` for the test users.
 pub(super) async fn measure(
     vae: &FacetVae,
-    categories: Option<&Categories>,
+    grounds: Grounds<'_>,
     test: &HeldOut,
     metric: Metric,
     own: &[f64],
 ) -> Result<FacetMeasures, TaskError> {
     let (people, _) = sample(test, MOST_PEOPLE);
-    let conditions = conditions(&vae.scorer(None)?, categories, &people).await?;
+    let conditions = conditions(&vae.scorer(None)?, grounds, &people).await?;
     let untrained = {
         let untrained = FacetVae::new(vae.config().clone())?;
-        self::conditions(&untrained.scorer(None)?, categories, &people).await?
+        self::conditions(&untrained.scorer(None)?, grounds, &people).await?
     };
     let values = measure_all(&mut vae.scorer_with_shuffled_facets(SEED)?, test, &[metric]).await?;
     let (own, shuffled) = (mean(own), values.first().map_or(0.0, |values| mean(values)));
@@ -96,16 +119,18 @@ pub(super) async fn measure(
     })
 }
 
-async fn conditions(
-    scorer: &Scorer,
-    categories: Option<&Categories>,
-    test: &HeldOut,
-) -> Result<Conditions, TaskError> {
+async fn conditions(scorer: &Scorer, grounds: Grounds<'_>, test: &HeldOut) -> Result<Conditions, TaskError> {
     let people = test.keys.len();
     let rows = Rows::of(&test.fold_in, &test.keys, 0..people);
     let items = scorer.item_shares()?;
-    let mut found =
-        Conditions { people, independence: None, completeness: None, consistency: None, agreement: None };
+    let mut found = Conditions {
+        people,
+        independence: None,
+        completeness: None,
+        consistency: None,
+        agreement: None,
+        recovery: None,
+    };
     if people == 0 {
         return Ok(found);
     }
@@ -119,14 +144,28 @@ async fn conditions(
     let (in_first, in_second): (Vec<_>, Vec<_>) = both.unzip();
     found.consistency = consistency(&first.pick(in_first)?, &second.pick(in_second)?)?;
 
-    if let Some(Categories { shares, row_of, rarest, .. }) = categories {
-        found.agreement = Some(agreement(&items, rarest, PERMUTATIONS, SEED)?);
-        // People who have an item with categories; their facets are those of all their items.
-        let (of_categories, known) = shares.of_people(&rows.input(), |item| row_of[item])?;
-        let (of_facets, rows) = items.of_people(&rows.input(), Some)?;
-        let known = rows.iter().zip(&known).filter_map(|(row, known)| known.and(*row));
-        found.completeness = completeness(&of_facets.pick(known)?, &of_categories)?;
+    if let Some(categories) = grounds.categories {
+        found.agreement = Some(agreement(&items, &categories.rarest, PERMUTATIONS, SEED)?);
+        found.completeness = told_of(categories, &items, &rows)?;
+    }
+    tokio::task::yield_now().await;
+    if let Some(known) = grounds.known {
+        let agreement = agreement(&items, &known.rarest, PERMUTATIONS, SEED)?;
+        found.recovery = Some(Recovery { agreement, people: told_of(known, &items, &rows)? });
     }
     tokio::task::yield_now().await;
     Ok(found)
+}
+
+/// How people's facets tell of their categories, over those who have an item with any. Their facets are those of all their
+/// items.
+fn told_of(categories: &Categories, items: &Shares, rows: &Rows) -> Result<Option<Completeness>, TaskError> {
+    let Categories { shares, row_of, .. } = categories;
+    if !rows.input().items.iter().any(|item| row_of[*item as usize].is_some()) {
+        return Ok(None);
+    }
+    let (of_categories, known) = shares.of_people(&rows.input(), |item| row_of[item])?;
+    let (of_facets, rows) = items.of_people(&rows.input(), Some)?;
+    let known = rows.iter().zip(&known).filter_map(|(row, known)| known.and(*row));
+    Ok(completeness(&of_facets.pick(known)?, &of_categories)?)
 }

@@ -36,7 +36,7 @@ pub(crate) use again::run as again;
 use baselines::Baseline;
 use best::best_model;
 use categories::Categories;
-use facets::FacetMeasures;
+use facets::{FacetMeasures, Grounds};
 use gates::{GateResult, Measured};
 use groups::Group;
 use lists::{ListMeasures, Survey};
@@ -114,7 +114,9 @@ pub(crate) async fn run(task: &EvaluateTask, context: &TaskContext<'_>) -> Resul
         false => BTreeMap::new(),
     };
     context.progress.update(|progress| progress.message = "measuring facets".into());
-    let facets = facets::measure(&vae, categories.as_ref(), &test, metrics[0], &values[0]).await?;
+    let known = Categories::known_facets(&catalogue)?;
+    let grounds = Grounds { categories: categories.as_ref(), known: known.as_ref() };
+    let facets = facets::measure(&vae, grounds, &test, metrics[0], &values[0]).await?;
     let cold = groups::cold(&mut scorer, &test, &record.job.data, &metrics).await?;
     let tenants = groups::tenants(&record.job, &dataset, &metrics, values).await?;
     let mut gates = Vec::with_capacity(task.gates.len());

@@ -20,8 +20,6 @@ const DISTINCTIVE: usize = 5;
 const CATEGORIES: usize = 30;
 /// Items of the map.
 const MAPPED: usize = 1_000;
-/// Letters of an item's name.
-const NAME: usize = 80;
 
 /// What the facets of a model hold.
 pub(super) fn facets(shares: &Shares, catalogue: &Catalogue, categories: Option<&Categories>) -> Vec<Facet> {
@@ -34,7 +32,7 @@ pub(super) fn facets(shares: &Shares, catalogue: &Catalogue, categories: Option<
             let weight = |item: usize| share(item) * weights[item];
             items.sort_by(|left, right| weight(*right).total_cmp(&weight(*left)).then(left.cmp(right)));
             items.truncate(TYPICAL);
-            let typical = |item: usize| FacetItem { name: name(catalogue, item), share: share(item) };
+            let typical = |item: usize| FacetItem { name: catalogue.name(item), share: share(item) };
             Facet {
                 share: mean[facet],
                 items: items.into_iter().map(typical).collect(),
@@ -99,19 +97,15 @@ pub(super) fn heat_map(shares: &Shares, categories: &Categories) -> HeatMap {
 
 /// The most popular items in a plane.
 pub(super) fn map(scorer: &Scorer, shares: &Shares, catalogue: &Catalogue) -> Result<Vec<MapItem>, TaskError> {
-    let largest = |item: usize| {
-        let row = shares.row(item).iter().enumerate();
-        row.max_by(|left, right| left.1.total_cmp(right.1)).map_or(0, |(facet, _)| facet)
-    };
     let items = scorer.item_plane(MAPPED)?.into_iter().enumerate();
     // Four digits are more than a plot shows.
     let short = |value: f64| (value * 1e4).round() / 1e4;
     Ok(items
         .map(|(item, (x, y))| MapItem {
-            name: name(catalogue, item),
+            name: catalogue.name(item),
             x: short(x),
             y: short(y),
-            facet: largest(item),
+            facet: shares.largest(item),
         })
         .collect())
 }
@@ -146,16 +140,6 @@ pub(super) fn phases(log: &RunState) -> Vec<Phase> {
     vec![phase(TaskKind::Train, trained), phase(TaskKind::Evaluate, Some(now))]
 }
 
-/// An item's text on one line, else its id.
-fn name(catalogue: &Catalogue, item: usize) -> String {
-    let text = catalogue.texts[item].as_deref().map(|text| text.split_whitespace().collect::<Vec<_>>().join(" "));
-    let text = text.filter(|text| !text.is_empty()).unwrap_or_else(|| catalogue.ids[item].clone());
-    match text.char_indices().nth(NAME) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text,
-    }
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -171,6 +155,7 @@ mod tests {
                 .map(|own| own.iter().map(|name| (*name).to_owned()).collect())
                 .to_vec(),
             images: vec![None; 4],
+            facets: vec![None; 4],
             counts: vec![1, 1000, 10, 5],
         };
         (shares, catalogue)

@@ -1,6 +1,7 @@
 //! The `score` task: one shard of a tenant's users, and whatever then makes the lists whole.
 
 mod lists;
+mod people;
 mod popular;
 
 use std::collections::HashMap;
@@ -21,6 +22,7 @@ use crate::publish::describe_publish;
 use crate::worker::TaskContext;
 use crate::{outcome, places};
 use lists::{LISTS_SCHEMA, ListsWriter, UserList};
+use people::Gallery;
 use popular::Popular;
 
 /// Users that are scored at once.
@@ -138,9 +140,12 @@ fn score_hash(task: &ScoreTask, model: &StoredModel, allowed: Option<&[i64]>) ->
     );
     let mut hasher = Sha256::new();
     hasher.update(serde_json::to_vec(&decides).unwrap_or_default());
-    // Lists without explanations keep the hash that they always had.
+    // Lists without explanations and people keep the hash that they always had.
     if task.tenant.explanations {
         hasher.update(format!("reasons of {REASONS} items"));
+    }
+    if task.tenant.report_people > 0 {
+        hasher.update(format!("{} people", task.tenant.report_people));
     }
     hex::encode(hasher.finalize())[..16].to_owned()
 }
@@ -163,10 +168,20 @@ impl Shard<'_> {
         let mut writer = ListsWriter::create(&path, &task.run, &self.model.manifest.model_id())?;
         let mut scorer = self.model.vae.scorer(self.allowed)?;
         let popular = Popular::new(&self.model.catalogue.counts, self.allowed);
+        let shows_people = self.context.index == 0 && tenant.report_people > 0;
+        let mut gallery = shows_people
+            .then(|| {
+                let names = (tenant.name.as_str(), task.run.as_str());
+                Gallery::new(&scorer, &self.model.catalogue, names, tenant.exclude_seen, tenant.report_people)
+            })
+            .transpose()?;
         let (mut done, mut cold, started) = (0u64, 0u64, Instant::now());
         let mut batches = Box::pin(users.stream(self.context.index, task.shards, BATCH_USERS));
         while let Some(batch) = batches.next().await {
             let batch = batch?;
+            if let Some(gallery) = &mut gallery {
+                gallery.add(&batch, &mut scorer)?;
+            }
             cold += self.score_batch(&batch, &mut scorer, &popular, &mut writer)?;
             done += batch.users.len() as u64;
             self.context.progress.update(|progress| {
@@ -178,6 +193,9 @@ impl Shard<'_> {
             tokio::task::yield_now().await;
         }
         writer.finish()?;
+        if let Some(gallery) = gallery {
+            gallery.write(scores.folder()).await?;
+        }
         scores.commit_shard(self.context.index, &path, done, cold).await?;
         Ok(())
     }

@@ -1,0 +1,116 @@
+//! Some people's lists, on a page of the tenant's own.
+
+use maud::{Markup, html};
+
+use crate::number::count;
+use crate::page::document;
+use crate::plot::{colour, shape_of};
+
+/// Some people of one tenant.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct People {
+    /// Name of the tenant.
+    pub tenant: String,
+    /// The run whose lists they are.
+    pub run: String,
+    /// The people.
+    pub people: Vec<Person>,
+}
+
+/// A person.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Person {
+    /// The user's id.
+    pub user: String,
+    /// Items of the history: their names and the facets that they have most of.
+    pub history: Vec<(String, usize)>,
+    /// How many the history has in all.
+    pub history_length: usize,
+    /// The head of the list.
+    pub list: Vec<Listed>,
+}
+
+/// A recommendation.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Listed {
+    /// The item's name.
+    pub name: String,
+    /// The facet that it serves.
+    pub facet: usize,
+    /// Names of the items of the history that contribute most.
+    pub because: Vec<String>,
+}
+
+/// The page as HTML.
+pub fn render_people(people: &People) -> String {
+    let title = format!("{} · run {}", people.tenant, people.run);
+    let body = html! {
+        header {
+            h1 { "Some people of " (people.tenant) }
+            p.quiet {
+                "Run " (people.run) ". Each recommendation has the facet that it serves, and the items of the history that "
+                "contribute most to it. This page names people: it is for whoever may read this tenant's lists."
+            }
+        }
+        @for person in &people.people { (section(person)) }
+    };
+    document(&title, &body).into_string()
+}
+
+fn section(person: &Person) -> Markup {
+    html! {
+        section {
+            h2 { "User " (person.user) }
+            div.grid.pairs {
+                div.card {
+                    h3 { "History" }
+                    ul { @for (name, facet) in &person.history { li { (mark(*facet)) (name) } } }
+                    @if person.history_length > person.history.len() {
+                        p.note { "and " (count((person.history_length - person.history.len()) as u64)) " more" }
+                    }
+                }
+                div.card {
+                    h3 { "Recommendations" }
+                    ol {
+                        @for listed in &person.list {
+                            li {
+                                (mark(listed.facet)) (listed.name)
+                                @if !listed.because.is_empty() {
+                                    div.note { "because of " (listed.because.join("; ")) }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A facet's mark, with its number.
+fn mark(facet: usize) -> Markup {
+    html! {
+        span.chip.key title=(format!("facet {facet}")) {
+            svg viewBox="0 0 26 12" aria-hidden="true" { (shape_of(facet).mark(13.0, 6.0, 4.5, &colour(facet), None)) }
+            (facet)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_has_its_people_and_escapes_what_comes_from_data() {
+        let person = Person {
+            user: "u<1>".into(),
+            history: vec![("Heat".into(), 2)],
+            history_length: 40,
+            list: vec![Listed { name: "Ronin".into(), facet: 1, because: vec!["Heat".into(), "<i>".into()] }],
+        };
+        let page = render_people(&People { tenant: "city".into(), run: "a-1".into(), people: vec![person] });
+        assert!(page.contains("u&lt;1&gt;") && page.contains("because of Heat; &lt;i&gt;"), "{page}");
+        assert!(page.contains("and 39 more"));
+    }
+}

@@ -1,0 +1,84 @@
+//! A page with some people's lists, beside these.
+
+use teasel_data::{Catalogue, TenantBatch};
+use teasel_model::Scorer;
+use teasel_model::measures::Shares;
+use teasel_report::{Listed, People, Person, render_people};
+use teasel_storage::Store;
+
+use super::REASONS;
+use crate::error::TaskError;
+use crate::evaluate::measure::Rows;
+
+/// Its name.
+const PAGE: &str = "people.html";
+/// Recommendations of a person.
+const LISTED: usize = 10;
+/// Items of a history, the most popular ones.
+const HISTORY: usize = 30;
+/// Items that a history must have: of a shorter one there is little to see.
+const SHORTEST: usize = 5;
+
+/// The first people of a tenant whose histories are long enough.
+pub(super) struct Gallery<'a> {
+    catalogue: &'a Catalogue,
+    shares: Shares,
+    exclude_seen: bool,
+    wanted: usize,
+    people: People,
+}
+
+impl<'a> Gallery<'a> {
+    /// So many people of `tenant`, recommended to by a run's model.
+    pub(super) fn new(
+        scorer: &Scorer,
+        catalogue: &'a Catalogue,
+        (tenant, run): (&str, &str),
+        exclude_seen: bool,
+        wanted: u32,
+    ) -> Result<Self, TaskError> {
+        let people = People { tenant: tenant.to_owned(), run: run.to_owned(), people: Vec::new() };
+        Ok(Gallery { catalogue, shares: scorer.item_shares()?, exclude_seen, wanted: wanted as usize, people })
+    }
+
+    /// Takes those of a batch that are still wanted.
+    pub(super) fn add(&mut self, batch: &TenantBatch, scorer: &mut Scorer) -> Result<(), TaskError> {
+        for (user, id) in batch.users.iter().enumerate() {
+            if self.people.people.len() == self.wanted {
+                return Ok(());
+            }
+            let history = batch.interactions.row(user);
+            if history.len() < SHORTEST || batch.cold[user] {
+                continue;
+            }
+            let rows = Rows::of(&batch.interactions, &batch.keys, user..user + 1);
+            let lists = scorer.recommend(&rows.input(), LISTED, self.exclude_seen)?;
+            let reasons = scorer.explain(&rows.input(), &lists, REASONS)?;
+            let list = lists.iter().flatten().zip(reasons.iter().flatten()).map(|(recommended, reasons)| Listed {
+                name: self.name(recommended.item),
+                facet: recommended.facet as usize,
+                because: reasons.iter().map(|reason| self.name(reason.item)).collect(),
+            });
+            let list = list.collect();
+            // Items are numbered by how many people have them.
+            let shown = history.iter().take(HISTORY);
+            let history_shown = shown.map(|item| (self.name(*item), self.shares.largest(*item as usize))).collect();
+            self.people.people.push(Person {
+                user: id.clone(),
+                history: history_shown,
+                history_length: history.len(),
+                list,
+            });
+        }
+        Ok(())
+    }
+
+    /// Writes the page to the folder of the lists.
+    pub(super) async fn write(&self, folder: &Store) -> Result<(), TaskError> {
+        Ok(folder.put(PAGE, render_people(&self.people).into_bytes().into()).await?)
+    }
+
+    fn name(&self, item: u32) -> String {
+        self.catalogue.name(item as usize)
+    }
+}
