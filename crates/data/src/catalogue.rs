@@ -44,10 +44,12 @@ impl Catalogue {
         self.ids.is_empty()
     }
 
-    /// What to call an item: its text on one line, cut after 80 letters, else its id. Empty where there is no such item.
+    /// What to call an item: the first line of its text, which is the first text column that isn't empty, cut after 80
+    /// letters; else its id. Empty where there is no such item.
     pub fn name(&self, item: usize) -> String {
         let text = self.texts.get(item).and_then(Option::as_deref).unwrap_or_default();
-        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let lines = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "));
+        let text = lines.into_iter().find(|line| !line.is_empty()).unwrap_or_default();
         match text.char_indices().nth(LONGEST_NAME) {
             Some((end, _)) => format!("{}…", &text[..end]),
             None if text.is_empty() => self.ids.get(item).cloned().unwrap_or_default(),

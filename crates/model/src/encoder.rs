@@ -218,24 +218,24 @@ impl Encoder {
     pub(crate) fn means_without(&self, projected: &Projected, parts: &Parts) -> Result<Tensor> {
         let place = Place::of(&self.shares)?;
         let facets = self.shares.size()[1];
-        let rows = projected.sums.f_flatten(0, 1)?.f_index_select(0, &place.indices(&parts.rows)?)?;
+        // In place, since everything here is as large as users times items.
+        let mut hidden = projected.sums.f_flatten(0, 1)?.f_index_select(0, &place.indices(&parts.rows)?)?;
         let scales: Vec<f32> =
             parts.rest.iter().map(|rest| (1.0 / rest.max(SMALLEST_SQUARE).sqrt()) as f32).collect();
         let (table, columns, weights) = match &self.first {
             First::Table(table) => {
                 let row = |(item, row): (&i64, &i64)| item * facets + row % facets;
                 let columns = parts.items.iter().zip(&parts.rows).map(row).collect();
-                (table.f_view_([-1, rows.size()[1]])?, columns, &parts.weights)
+                (table.f_view_([-1, hidden.size()[1]])?, columns, &parts.weights)
             }
             First::Rows(first) => (first.shallow_clone(), parts.items.clone(), &parts.weighted),
         };
-        let taken =
-            table.f_index_select(0, &place.indices(&columns)?)?.f_mul(&place.numbers(weights)?.f_unsqueeze(1)?)?;
-        let hidden = rows
-            .f_sub(&taken)?
-            .f_mul(&place.numbers(&scales)?.f_unsqueeze(1)?)?
-            .f_add(&self.first_bias)?
-            .f_tanh()?;
+        let mut taken = table.f_index_select(0, &place.indices(&columns)?)?;
+        let _ = taken.f_mul_(&place.numbers(weights)?.f_unsqueeze(1)?)?;
+        let _ = hidden.f_sub_(&taken)?;
+        let _ = hidden.f_mul_(&place.numbers(&scales)?.f_unsqueeze(1)?)?;
+        let _ = hidden.f_add_(&self.first_bias)?;
+        let _ = hidden.f_tanh_()?;
         let dimensions = self.second.size()[0] / 2;
         let (second, bias) =
             (self.second.f_narrow(0, 0, dimensions)?, self.second_bias.f_narrow(0, 0, dimensions)?);

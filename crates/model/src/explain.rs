@@ -16,13 +16,13 @@ use crate::error::{ModelError, Result};
 use crate::scorer::{Recommendation, Scorer};
 
 /// The most items of a history that are left out of a facet: those with the largest parts of its input.
-const MOST_LEFT_OUT: usize = 64;
+const MOST_LEFT_OUT: usize = 32;
 /// Smallest part of a facet's squared input that is left out at all: below, an item is as good as not in the facet.
 const SMALLEST_PART: f64 = 1e-6;
 /// Smallest rest, as a part of all, that isn't rounding.
 const SMALLEST_REST: f64 = 1e-8;
-/// Users whose histories are taken apart at once: bounds the memory.
-const USERS: usize = 64;
+/// Users whose histories are taken apart at once: few, so that their numbers stay in the processor's cache.
+const USERS: usize = 8;
 
 /// An item of a history and what it adds to a recommendation.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -90,7 +90,7 @@ fn section(person: &Person) -> Markup {
 /// A facet's mark, with its number.
 fn mark(facet: usize) -> Markup {
     html! {
-        span.chip.key title=(format!("facet {facet}")) {
+        span.chip.mark title=(format!("facet {facet}")) {
             svg viewBox="0 0 26 12" aria-hidden="true" { (shape_of(facet).mark(13.0, 6.0, 4.5, &colour(facet), None)) }
             (facet)
         }

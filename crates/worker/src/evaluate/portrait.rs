@@ -150,7 +150,7 @@ mod tests {
         let shares = Shares::new(2, vec![0.9, 0.1, 0.8, 0.2, 0.2, 0.8, 0.0, 1.0]).unwrap();
         let catalogue = Catalogue {
             ids: ["a", "b", "c", "d"].map(str::to_owned).to_vec(),
-            texts: vec![None, Some("High\n Noon".into()), Some("x".repeat(200)), Some(" ".into())],
+            texts: vec![None, Some(" \n High  Noon\n1952".into()), Some("x".repeat(200)), Some(" ".into())],
             categories: [&["western"][..], &["western", "drama"], &["drama"], &[]]
                 .map(|own| own.iter().map(|name| (*name).to_owned()).collect())
                 .to_vec(),
