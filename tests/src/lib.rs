@@ -2,6 +2,7 @@
 //! that `teasel run` starts, and what they leave behind.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+pub mod browser;
 pub mod cluster;
 pub mod learning;
 pub mod lists;

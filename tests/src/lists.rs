@@ -21,6 +21,8 @@ pub struct Row {
     pub score: f32,
     /// The facet that it serves.
     pub facet: Option<u32>,
+    /// Items of the history that it comes from.
+    pub reason: Option<Vec<String>>,
 }
 
 /// Lists by user, and what their files say of themselves.
@@ -66,6 +68,7 @@ fn read_file(path: &Path, lists: &mut Lists) {
         let batch = batch.unwrap();
         let column = |name: &str| batch.column_by_name(name).unwrap().clone();
         let (users, ranks, scores, facets) = (column("user"), column("rank"), column("score"), column("facet"));
+        let reasons = column("reason");
         let items = cast(&column("item"), &DataType::Utf8).unwrap();
         for row in 0..batch.num_rows() {
             let user = users.as_string::<i32>().value(row).to_owned();
@@ -79,6 +82,10 @@ fn read_file(path: &Path, lists: &mut Lists) {
                 item: items.as_string::<i32>().value(row).to_owned(),
                 score: scores.as_primitive::<Float32Type>().value(row),
                 facet: facets.is_valid(row).then(|| facets.value(row)),
+                reason: reasons.is_valid(row).then(|| {
+                    let items = reasons.as_list::<i32>().value(row);
+                    items.as_string::<i32>().iter().flatten().map(str::to_owned).collect()
+                }),
             });
         }
     }

@@ -12,7 +12,10 @@ pub(super) fn root() -> PathBuf {
 }
 
 /// Runs a script of the project and returns what it prints.
-pub(super) fn script(path: &str, arguments: &[impl AsRef<OsStr>]) -> Result<String> {
+///
+/// # Errors
+/// Where it fails, with what it said.
+pub fn script(path: &str, arguments: &[impl AsRef<OsStr>]) -> Result<String> {
     let program = root().join(path);
     let output = Command::new(&program).args(arguments).stderr(Stdio::piped()).stdin(Stdio::null()).output();
     let output = output.with_context(|| format!("{path} can't start"))?;

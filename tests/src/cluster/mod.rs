@@ -24,7 +24,7 @@ use anyhow::{Context, Result};
 use tempfile::TempDir;
 
 pub use self::client::{wait_for, wait_within};
-use self::command::script;
+pub use self::command::script;
 pub use self::image::{Image, POD_IMAGE};
 pub use self::namespace::Namespace;
 pub use self::nodes::Node;
