@@ -75,6 +75,9 @@ fn a_report_can_be_read_on_a_phone_and_a_desktop_in_light_and_dark() {
         assert!(shown.images.len() >= 12, "{} images", shown.images.len());
         for text in [
             "How good the lists are",
+            "tenant tenant-2",
+            "given 4 items",
+            "prepare",
             "Against EASE",
             "Learning curves",
             "Independence",

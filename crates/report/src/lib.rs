@@ -14,7 +14,7 @@ mod portrait;
 mod sections;
 
 pub use measured::{
-    Agreement, Baseline, Completeness, Conditions, Consistency, Facets, Gate, Independence, Interval, Lists,
+    Agreement, Baseline, Completeness, Conditions, Consistency, Facets, Gate, Group, Independence, Interval, Lists,
     Measured, Recovery, Shuffled,
 };
 pub use people::{Listed, People, Person, render_people};

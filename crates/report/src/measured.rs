@@ -25,12 +25,29 @@ pub struct Measured {
     pub baselines: BTreeMap<String, Baseline>,
     /// The model's facets.
     pub facets: Facets,
+    /// The test users as if they were cold.
+    pub cold: Option<Group>,
+    /// Each tenant's test users.
+    #[serde(default)]
+    pub tenants: BTreeMap<String, Group>,
     /// What the gates decided.
     #[serde(default)]
     pub gates: Vec<Gate>,
     /// The epochs.
     #[serde(default)]
     pub history: Vec<EpochRecord>,
+}
+
+/// Some of the test users.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct Group {
+    /// How many.
+    pub users: usize,
+    /// Items of the history that were given at most.
+    pub items: Option<usize>,
+    /// Their lists.
+    #[serde(flatten)]
+    pub lists: Lists,
 }
 
 /// What lists for the test users come to.

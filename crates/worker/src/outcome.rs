@@ -11,15 +11,20 @@ use crate::memory;
 
 /// An outcome of `file`'s task with nothing but an end.
 pub(crate) fn ended(file: &TaskFile, exit_code: ExitCode, reason: &str, message: impl Into<String>) -> Outcome {
-    let usage = started().elapsed().as_secs_f64();
-    let usage = Usage { seconds: usage, peak_memory_bytes: memory::peak() };
-    Outcome { usage: Some(usage), ..Outcome::new(file.task.kind(), file.attempt, exit_code, reason, message) }
+    Outcome { usage: Some(usage()), ..Outcome::new(file.task.kind(), file.attempt, exit_code, reason, message) }
 }
 
-/// When this process was first asked.
-pub(crate) fn started() -> Instant {
-    static STARTED: OnceLock<Instant> = OnceLock::new();
-    *STARTED.get_or_init(Instant::now)
+static STARTED: OnceLock<Instant> = OnceLock::new();
+
+/// From now on counts what this process takes.
+pub(crate) fn start() {
+    STARTED.get_or_init(Instant::now);
+}
+
+/// What this process has taken since [`start`].
+pub(crate) fn usage() -> Usage {
+    let seconds = STARTED.get_or_init(Instant::now).elapsed().as_secs_f64();
+    Usage { seconds, peak_memory_bytes: memory::peak() }
 }
 
 /// Writes the outcome where the starter of this process looks for it.

@@ -32,6 +32,7 @@ pub(crate) struct TaskContext<'a> {
 /// Only where there is no task to speak of: an unreadable task file, no signal handlers. A task's own errors are its
 /// outcome.
 pub fn main() -> anyhow::Result<ExitCode> {
+    outcome::start();
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {

@@ -67,8 +67,18 @@ async fn run_stages(arguments: &RunArguments, interrupt: Interrupt) -> Result<()
         |record| record.ownership,
     );
 
-    let mut stages =
-        Stages { local, job: &job, storage, secrets: &secrets, run, ownership, dataset, worked: false };
+    let preparation = prepared.usage;
+    let mut stages = Stages {
+        local,
+        job: &job,
+        storage,
+        secrets: &secrets,
+        run,
+        ownership,
+        dataset,
+        preparation,
+        worked: false,
+    };
     stages.train().await?;
     let evaluated = stages.evaluate().await?;
     if evaluated.reason == GATE_NOT_MET {

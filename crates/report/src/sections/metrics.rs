@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use crate::measured::{Baseline, Lists, Measured};
-use crate::number::{percent, short};
+use crate::number::{count, percent, short};
 use crate::plot::{Dot, dots};
 
 pub(crate) fn section(measured: &Measured) -> Markup {
@@ -42,6 +42,7 @@ pub(crate) fn section(measured: &Measured) -> Markup {
                     }
                 }
             }
+            (groups(measured))
             @for (name, baseline) in &measured.baselines {
                 @if let Baseline::Skipped { skipped } = baseline {
                     p.note { (called(name)) " wasn't measured: " (skipped) "." }
@@ -61,6 +62,48 @@ pub(crate) fn section(measured: &Measured) -> Markup {
                     }
                 }
             }
+        }
+    }
+}
+
+/// Tenants in the table: more of them are in `metrics.json`.
+const TENANTS: usize = 20;
+
+/// Test users apart.
+fn groups(measured: &Measured) -> Markup {
+    let cold = measured.cold.as_ref().map(|cold| {
+        let items = cold.items.unwrap_or_default();
+        (format!("everybody, given {items} items of the history at most"), cold)
+    });
+    let tenants = measured.tenants.iter().take(TENANTS).map(|(name, group)| (format!("tenant {name}"), group));
+    let groups: Vec<_> = cold.into_iter().chain(tenants).collect();
+    if groups.is_empty() {
+        return html! {};
+    }
+    let names: Vec<String> = rows(&measured.lists).into_iter().map(|(name, _)| name).collect();
+    html! {
+        div.wide {
+            table {
+                thead {
+                    tr { th { "test users apart" } th.number { "users" } @for name in &names { th.number { (name) } } }
+                }
+                tbody {
+                    @for (name, group) in &groups {
+                        @let found = rows(&group.lists);
+                        tr {
+                            td { (name) }
+                            td.number { (count(group.users as u64)) }
+                            @for name in &names {
+                                @let value = found.iter().find(|(other, _)| other == name);
+                                td.number { (value.map_or("–".into(), |(_, value)| short(*value))) }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        @if measured.tenants.len() > TENANTS {
+            p.note { "The other " (measured.tenants.len() - TENANTS) " tenants are in metrics.json." }
         }
     }
 }

@@ -7,16 +7,16 @@ use teasel_api::resolved::{Data, Job};
 use teasel_data::{Csr, Dataset, HeldOut, HeldOutSet};
 use teasel_model::Scorer;
 use teasel_model::measures::permutation;
-use teasel_model::metrics::{Metric, mean};
 
-use super::measure::measure_all;
+use super::lists::{ListMeasures, Survey};
+use super::measure::recommend_items;
 use crate::error::TaskError;
 
 /// The most tenants that are told of beyond `metrics.json`.
 const MOST_TOLD: usize = 10;
 
 /// Some users' metrics.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Group {
     /// How many.
@@ -24,34 +24,35 @@ pub(super) struct Group {
     /// The most items that were given of a history; unset where all were.
     #[serde(skip_serializing_if = "Option::is_none")]
     items: Option<usize>,
-    /// Means, by name.
-    metrics: BTreeMap<String, f64>,
+    /// What their lists come to.
+    #[serde(flatten)]
+    lists: ListMeasures,
 }
 
 /// The test users with as little of their histories as the filters leave a cold user: one item less than the minimum. The
 /// filters keep real cold users out of every test set, and these are asked the same as before. `None` where nobody who has
 /// anything is cold.
 pub(super) async fn cold(
+    survey: &Survey<'_>,
     scorer: &mut Scorer,
     test: &HeldOut,
     data: &Data,
-    metrics: &[Metric],
 ) -> Result<Option<Group>, TaskError> {
     let most = (data.minimum_interactions.user as usize).saturating_sub(1);
     if most == 0 || test.users() == 0 {
         return Ok(None);
     }
-    let values = measure_all(scorer, &shortened(test, most), metrics).await?;
-    Ok(Some(Group { users: test.users(), items: Some(most), metrics: means(metrics, &values, |values| values) }))
+    let lists = survey.of(&shortened(test, most), |batch, length| recommend_items(scorer, batch, length)).await?;
+    Ok(Some(Group { users: test.users(), items: Some(most), lists: lists.measures }))
 }
 
-/// The test users of each tenant of the job, with their values of each metric, `[metric][user]`. A tenant without test users
-/// isn't listed.
+/// The test users of each tenant of the job. A tenant without test users isn't listed.
 pub(super) async fn tenants(
+    survey: &Survey<'_>,
+    scorer: &mut Scorer,
+    test: &HeldOut,
     job: &Job,
     dataset: &Dataset,
-    metrics: &[Metric],
-    values: &[Vec<f64>],
 ) -> Result<BTreeMap<String, Group>, TaskError> {
     if job.data.interactions.columns.tenant.is_none() {
         return Ok(BTreeMap::new());
@@ -59,27 +60,20 @@ pub(super) async fn tenants(
     let mut found = BTreeMap::new();
     for (value, users) in dataset.held_out_tenants(HeldOutSet::Test).await? {
         let Some(tenant) = job.scoring.tenants.iter().find(|tenant| tenant.value == value) else { continue };
-        let metrics = means(metrics, values, |values| &values[users.clone()]);
-        found.insert(tenant.name.clone(), Group { users: users.len(), items: None, metrics });
+        let own = test.pick(&users.collect::<Vec<_>>());
+        let lists = survey.of(&own, |batch, length| recommend_items(scorer, batch, length)).await?;
+        found.insert(tenant.name.clone(), Group { users: own.users(), items: None, lists: lists.measures });
     }
     Ok(found)
 }
 
 /// One number of each group; tenants only where they are few.
 pub(super) fn by_name(cold: Option<&Group>, tenants: &BTreeMap<String, Group>, metric: &str) -> Vec<(String, f64)> {
-    let value = |group: &Group| group.metrics.get(metric).copied();
+    let value = |group: &Group| group.lists.metrics.get(metric).copied();
     let cold = cold.and_then(value).map(|value| (format!("cold/{metric}"), value));
     let few = if tenants.len() <= MOST_TOLD { tenants.iter() } else { Default::default() };
     let each = few.filter_map(|(name, group)| Some((format!("tenants/{name}/{metric}"), value(group)?)));
     cold.into_iter().chain(each).collect()
-}
-
-fn means<'a>(
-    metrics: &[Metric],
-    values: &'a [Vec<f64>],
-    of: impl Fn(&'a [f64]) -> &'a [f64],
-) -> BTreeMap<String, f64> {
-    metrics.iter().zip(values).map(|(metric, values)| (metric.to_string(), mean(of(values)))).collect()
 }
 
 /// The same users, given so many items of their histories at most. Which ones depends on the user alone.
@@ -99,6 +93,8 @@ fn shortened(test: &HeldOut, most: usize) -> HeldOut {
 
 #[cfg(test)]
 mod tests {
+    use teasel_model::measures::ExposureMeasures;
+
     use super::*;
 
     #[test]
@@ -124,7 +120,13 @@ mod tests {
 
     #[test]
     fn few_tenants_are_told_of_and_many_are_not() {
-        let group = |value| Group { users: 1, items: None, metrics: [("ndcg@100".to_owned(), value)].into() };
+        let lists = |value| ListMeasures {
+            metrics: [("ndcg@100".to_owned(), value)].into(),
+            exposure: ExposureMeasures::default(),
+            calibration: None,
+            length: 20,
+        };
+        let group = |value| Group { users: 1, items: None, lists: lists(value) };
         let tenants = |count: usize| (0..count).map(|number| (format!("t{number:02}"), group(0.5))).collect();
         assert_eq!(
             by_name(Some(&group(0.2)), &tenants(1), "ndcg@100"),

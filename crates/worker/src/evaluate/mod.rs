@@ -117,8 +117,8 @@ pub(crate) async fn run(task: &EvaluateTask, context: &TaskContext<'_>) -> Resul
     let known = Categories::known_facets(&catalogue)?;
     let grounds = Grounds { categories: categories.as_ref(), known: known.as_ref() };
     let facets = facets::measure(&vae, grounds, &test, metrics[0], &values[0]).await?;
-    let cold = groups::cold(&mut scorer, &test, &record.job.data, &metrics).await?;
-    let tenants = groups::tenants(&record.job, &dataset, &metrics, values).await?;
+    let cold = groups::cold(&survey, &mut scorer, &test, &record.job.data).await?;
+    let tenants = groups::tenants(&survey, &mut scorer, &test, &record.job, &dataset).await?;
     let mut gates = Vec::with_capacity(task.gates.len());
     for gate in &task.gates {
         let own = &values[position_of(&metrics, gate)?];
@@ -164,7 +164,7 @@ pub(crate) async fn run(task: &EvaluateTask, context: &TaskContext<'_>) -> Resul
         tail: portrait::tail(&catalogue),
         data: to_value(&dataset.report().await?)?,
         job: to_value(&record.job)?,
-        phases: portrait::phases(writer.log().state()),
+        phases: portrait::phases(task.preparation, writer.log().state()),
     };
     let report = write_report(writer.log().folder(), &to_value(&report)?, &portrait).await?;
 

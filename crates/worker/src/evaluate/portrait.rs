@@ -10,7 +10,7 @@ use teasel_storage::run_log::RunState;
 
 use super::categories::Categories;
 use crate::error::TaskError;
-use crate::{memory, outcome};
+use crate::outcome;
 
 /// Typical items of a facet.
 const TYPICAL: usize = 10;
@@ -127,17 +127,18 @@ pub(super) fn tail(catalogue: &Catalogue) -> Vec<TailPoint> {
         .collect()
 }
 
-/// What training took, and this evaluation so far.
-pub(super) fn phases(log: &RunState) -> Vec<Phase> {
+/// What preparing took, where that is known, then training, and this evaluation so far.
+pub(super) fn phases(preparation: Option<Usage>, log: &RunState) -> Vec<Phase> {
     let trained = log.outcome_of(TaskKind::Train, "").and_then(|outcome| outcome.usage);
-    let now = Usage { seconds: outcome::started().elapsed().as_secs_f64(), peak_memory_bytes: memory::peak() };
-    let phase = |task: TaskKind, usage: Option<Usage>| Phase {
+    let phase = |task: TaskKind, attempts: u32, usage: Option<Usage>| Phase {
         name: task.as_str().to_owned(),
-        attempts: log.attempts_at(task),
+        attempts,
         seconds: usage.map(|usage| usage.seconds),
         peak_memory_bytes: usage.and_then(|usage| usage.peak_memory_bytes),
     };
-    vec![phase(TaskKind::Train, trained), phase(TaskKind::Evaluate, Some(now))]
+    let prepared = preparation.map(|usage| phase(TaskKind::Prepare, 1, Some(usage)));
+    let own = [(TaskKind::Train, trained), (TaskKind::Evaluate, Some(outcome::usage()))];
+    prepared.into_iter().chain(own.map(|(task, usage)| phase(task, log.attempts_at(task), usage))).collect()
 }
 
 #[cfg(test)]
