@@ -106,6 +106,18 @@ fn a_page_that_is_too_wide_or_empty_or_complains_is_seen() {
 }
 
 #[test]
+fn planted_facets_are_compared_with_those_of_the_model() {
+    let measured: Value = serde_json::from_slice(&std::fs::read(FINISHED.report("metrics.json")).unwrap()).unwrap();
+    let recovery = &measured["facets"]["conditions"]["recovery"];
+    let found = recovery["agreement"]["adjustedMutualInformation"].as_f64().unwrap();
+    assert_eq!(FINISHED.result["metrics"]["facets/recovery"], found);
+    let people = ["completeness", "disentanglement", "r2", "chanceR2"]
+        .map(|name| recovery["people"][name].as_f64().unwrap());
+    assert!(people.iter().all(|value| (0.0..=1.0).contains(value)), "{recovery}");
+    assert!(people[2] > people[3], "facets tell more of their own people: {recovery}");
+}
+
+#[test]
 fn some_peoples_lists_are_shown_beside_the_lists_of_the_tenant_that_asks_for_it() {
     let pages = |tenant: &str| -> Vec<PathBuf> {
         let run = FINISHED.project.path(&format!("job-lists/{tenant}/runs/{}", FINISHED.run()));
@@ -250,6 +262,15 @@ fn runs_are_compared_on_the_same_users_and_missing_ones_are_named() {
     assert!(other_data["users"].as_u64() < other_data["testUsers"].as_u64(), "{other_data}");
     let table = project.teasel(&["compare", &name(&first), &name(&third)]).good();
     assert!(table.contains("difference from the first") && table.contains("all runs keep for testing"), "{table}");
+
+    // A split by which test users train too.
+    let fourth = project.run(&job(1, &|spec| spec["data"]["split"] = json!({"type": "LeaveLastOut"})));
+    let trained_on = project.teasel(&["compare", &name(&first), &name(&fourth)]);
+    assert_eq!(trained_on.code(), 78, "{trained_on:?}");
+    assert!(
+        trained_on.err.contains("data.split") && trained_on.err.contains("StrongGeneralization"),
+        "{trained_on:?}"
+    );
 
     let missing = project.teasel(&["compare", &name(&first), "job.yaml@nothing-1"]);
     assert_eq!(missing.code(), 66, "{missing:?}");

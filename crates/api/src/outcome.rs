@@ -168,14 +168,20 @@ impl Outcome {
         }
     }
 
-    /// The outcome as JSON of at most [`MAXIMUM_MESSAGE_BYTES`]: metrics, then the message's tail, give way.
+    /// The outcome as JSON of at most [`MAXIMUM_MESSAGE_BYTES`]: metrics give way, those of tenants and facets first, then
+    /// the message's tail.
     pub fn to_termination_message(&self) -> String {
         let render = |outcome: &Outcome| serde_json::to_string(outcome).unwrap_or_default();
         let mut outcome = self.clone();
         let mut text = render(&outcome);
-        if text.len() > MAXIMUM_MESSAGE_BYTES {
-            outcome.metrics.clear();
-            text = render(&outcome);
+        // What is measured of parts goes before what is measured of the whole.
+        let gives_way: [fn(&str) -> bool; 4] =
+            [|name| name.starts_with("tenants/"), |name| name.contains('/'), |name| name != "ndcg@100", |_| true];
+        for gives_way in gives_way {
+            if text.len() > MAXIMUM_MESSAGE_BYTES {
+                outcome.metrics.retain(|name, _| !gives_way(name));
+                text = render(&outcome);
+            }
         }
         while text.len() > MAXIMUM_MESSAGE_BYTES && !outcome.message.is_empty() {
             let excess = text.len() - MAXIMUM_MESSAGE_BYTES + '…'.len_utf8();
@@ -204,6 +210,16 @@ mod tests {
             last_step: Some(7),
             ..Outcome::new(TaskKind::Train, 3, ExitCode::Bug, "Bug", message)
         }
+    }
+
+    #[test]
+    fn metrics_of_many_tenants_give_way_to_those_of_all() {
+        let mut outcome = outcome(String::new());
+        let names = (0..60).map(|number| format!("tenants/{number}-{}/ndcg@100", "x".repeat(60)));
+        outcome.metrics =
+            names.chain(["facets/independence".into(), "ndcg@100".into()]).map(|name| (name, 0.5)).collect();
+        let back: Outcome = serde_json::from_str(&outcome.to_termination_message()).unwrap();
+        assert_eq!(back.metrics.keys().collect::<Vec<_>>(), ["facets/independence", "ndcg@100"]);
     }
 
     #[test]

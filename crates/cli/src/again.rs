@@ -16,7 +16,8 @@ use crate::run::{Display, Interrupt, LocalWorkers};
 pub(crate) async fn evaluate(arguments: &EvaluateArguments) -> Result<(), Failure> {
     let reference = find(&arguments.reference).await?;
     let runs = vec![reference.record.run.clone()];
-    let found = measure(&reference, runs, &arguments.noise, arguments.seeds, &arguments.reference.run).await?;
+    let command = format!("teasel evaluate {}", arguments.reference.run);
+    let found = measure(&reference, runs, &arguments.noise, arguments.seeds, command).await?;
     show(&found, arguments.json)
 }
 
@@ -42,7 +43,8 @@ pub(crate) async fn compare(arguments: &CompareArguments) -> Result<(), Failure>
         }
     }
     let runs = references.iter().map(|reference| reference.record.run.clone()).collect();
-    show(&measure(first, runs, &[], 1, &arguments.runs[0]).await?, arguments.json)
+    let command = format!("teasel compare {}", arguments.runs.join(" "));
+    show(&measure(first, runs, &[], 1, command).await?, arguments.json)
 }
 
 async fn measure(
@@ -50,9 +52,9 @@ async fn measure(
     runs: Vec<String>,
     noise: &[f64],
     seeds: u32,
-    named: &str,
+    command: String,
 ) -> Result<Comparison, Failure> {
-    let mut local = LocalWorkers::new(named, Interrupt::listen()?)?;
+    let mut local = LocalWorkers::new(command, Interrupt::listen()?)?;
     let result = local.scratch().join("comparison.json");
     let place = Place { field: "storage", location: &reference.location };
     let environment = reference.secrets.environment([place]);

@@ -14,7 +14,7 @@ use crate::run::{Interrupt, LocalWorkers, publish_tenant, scored_hash};
 /// Publishes a scored run.
 pub(crate) async fn publish(arguments: &PublishArguments) -> Result<(), Failure> {
     let reference = find(&arguments.reference).await?;
-    let mut local = LocalWorkers::new(&arguments.reference.run, Interrupt::listen()?)?;
+    let mut local = LocalWorkers::new(format!("teasel publish {}", arguments.reference.run), Interrupt::listen()?)?;
     for tenant in tenants(&reference, arguments.tenant.as_deref())? {
         let run = reference.record.run.clone();
         let scored = scored_hash(&mut local, &reference.job, &reference.record, tenant, &reference.secrets).await?;
@@ -33,7 +33,8 @@ pub(crate) async fn publish(arguments: &PublishArguments) -> Result<(), Failure>
 /// Goes back to a run, or ends a hold.
 pub(crate) async fn rollback(arguments: &RollbackArguments) -> Result<(), Failure> {
     let reference = find(&arguments.reference).await?;
-    let mut local = LocalWorkers::new(&arguments.reference.run, Interrupt::listen()?)?;
+    let mut local =
+        LocalWorkers::new(format!("teasel rollback {}", arguments.reference.run), Interrupt::listen()?)?;
     for tenant in tenants(&reference, arguments.tenant.as_deref())? {
         let action = if arguments.release {
             PublishAction::Release

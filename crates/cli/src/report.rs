@@ -1,9 +1,8 @@
 //! `teasel report`: a finished run's report, made again from what its evaluation wrote.
 
-use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use teasel_api::outcome::ExitCode;
-use teasel_storage::Store;
+use teasel_storage::manifest::File;
 use teasel_storage::run_log::RunLog;
 
 use crate::arguments::ReportArguments;
@@ -15,8 +14,9 @@ pub(crate) async fn run(arguments: &ReportArguments) -> Result<(), Failure> {
     let reference = find(&arguments.reference).await?;
     let run = &reference.record.run;
     let log = RunLog::open(&reference.storage, run).await?;
-    let measured = read(&log, run, "metrics.json").await?;
-    let portrait = read(&log, run, "portrait.json").await?;
+    let files = ["metrics.json", "portrait.json"].map(|name| find_file(&log, run, name));
+    let [measured, portrait] = files;
+    let (measured, portrait) = (read(&log, measured?).await?, read(&log, portrait?).await?);
     let page = teasel_report::render(&measured, &portrait);
     let path = arguments.out.clone().unwrap_or_else(|| format!("report-{run}.html").into());
     std::fs::write(&path, page)
@@ -29,16 +29,19 @@ pub(crate) async fn run(arguments: &ReportArguments) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn read<T: DeserializeOwned>(log: &RunLog, run: &str, name: &str) -> Result<T, Failure> {
-    let file = log.state().report(name).ok_or_else(|| {
+fn find_file<'a>(log: &'a RunLog, run: &str, name: &str) -> Result<&'a File, Failure> {
+    log.state().report(name).ok_or_else(|| {
         let message = match log.state().report("metrics.json") {
             None => format!("run {run} isn't evaluated yet: it has no report"),
             Some(_) => format!("run {run} was evaluated by a release without {name}: its report can't be made"),
         };
         Failure::new(ExitCode::InputMissing, message)
-    })?;
-    let folder: &Store = log.folder();
-    let bytes: Bytes = folder.get_checked(file).await?;
+    })
+}
+
+async fn read<T: DeserializeOwned>(log: &RunLog, file: &File) -> Result<T, Failure> {
+    let folder = log.folder();
+    let bytes = folder.get_checked(file).await?;
     serde_json::from_slice(&bytes).map_err(|error| {
         Failure::new(ExitCode::BadData, format!("can't read {}: {error}", folder.uri_of(&file.name)))
     })

@@ -147,7 +147,7 @@ impl Dataset {
     }
 
     /// Which of the held-out users belong to each value of the tenant column, in their order. One empty value has all of
-    /// them where there is no such column.
+    /// them where there is no such column, or an earlier release prepared them.
     ///
     /// # Errors
     /// Those of the store.

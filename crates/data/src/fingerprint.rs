@@ -8,7 +8,7 @@ use crate::DataError;
 use crate::places::{InputFile, Part, Places, files};
 
 /// Version of the layout that this release writes and reads.
-pub(crate) const FORMAT_VERSION: u32 = 2;
+pub(crate) const FORMAT_VERSION: u32 = 1;
 
 /// The files of all inputs, at one moment.
 pub(crate) struct Listing {

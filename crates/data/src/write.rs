@@ -213,13 +213,15 @@ pub(crate) fn visit_batch(
     weighted: bool,
     visit: &mut impl FnMut(UserRow<'_>),
 ) -> Result<(), DataError> {
-    let schema = table.schema(weighted);
-    let same = batch
-        .schema()
+    let (schema, found) = (table.schema(weighted), batch.schema());
+    // Earlier releases wrote held-out users without their tenants.
+    let has_tenants = table == Table::HeldOut && found.column_with_name("tenant").is_some();
+    let expected = schema.fields().iter().skip(usize::from(table == Table::HeldOut && !has_tenants));
+    let same = found
         .fields()
         .iter()
         .map(|field| (field.name(), field.data_type()))
-        .eq(schema.fields().iter().map(|field| (field.name(), field.data_type())));
+        .eq(expected.map(|field| (field.name(), field.data_type())));
     if !same {
         return Err(DataError::corrupt(uri, "its columns aren't those of prepared users"));
     }
@@ -231,7 +233,7 @@ pub(crate) fn visit_batch(
         if weighted { Some(list("weights")?.values().as_primitive::<Float32Type>().values()) } else { None };
     let held_out = if table == Table::HeldOut { Some(list("heldOut")?) } else { None };
     let text = |name| column(batch, name, uri).map(|array| array.as_string::<i32>());
-    let tenants = if table == Table::HeldOut { Some(text("tenant")?) } else { None };
+    let tenants = if has_tenants { Some(text("tenant")?) } else { None };
     let users = if table == Table::Tenant { Some(text("user")?) } else { None };
     let cold = if table == Table::Tenant { Some(column(batch, "cold", uri)?.as_boolean()) } else { None };
     let range = |offsets: &[i32], row: usize| offsets[row] as usize..offsets[row + 1] as usize;
@@ -258,4 +260,34 @@ pub(crate) fn visit_batch(
 /// A column of a prepared file.
 pub(crate) fn column<'a>(batch: &'a RecordBatch, name: &str, uri: &str) -> Result<&'a ArrayRef, DataError> {
     batch.column_by_name(name).ok_or_else(|| DataError::corrupt(uri, format!("it has no column {name}")))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn held_out_users_of_earlier_releases_have_no_tenant_and_are_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut writer = TableWriter::create(folder.path().join("test"), Table::HeldOut, false).unwrap();
+        writer
+            .push(UserRow { tenant: "city", key: 7, items: &[1, 2], held_out: &[3], ..UserRow::default() })
+            .unwrap();
+        let (path, _) = writer.close().unwrap();
+        let bytes = Bytes::from(std::fs::read(path).unwrap());
+        let batch = batches(bytes, "test", 10).unwrap().next().unwrap().unwrap();
+        let before = batch.project(&[1, 2, 3]).unwrap();
+        for (batch, tenant) in [(&batch, "city"), (&before, "")] {
+            let mut rows = 0;
+            let mut visit = |row: UserRow<'_>| {
+                assert_eq!((row.tenant, row.key, row.items, row.held_out), (tenant, 7, &[1, 2][..], &[3][..]));
+                rows += 1;
+            };
+            visit_batch(batch, "test", Table::HeldOut, false, &mut visit).unwrap();
+            assert_eq!(rows, 1);
+        }
+        let without_keys = batch.project(&[0, 2, 3]).unwrap();
+        assert!(visit_batch(&without_keys, "test", Table::HeldOut, false, &mut |_| {}).is_err());
+    }
 }

@@ -263,8 +263,7 @@ pub(crate) struct Parts {
     pub(crate) weights: Vec<f32>,
     /// The same times its share of the facet.
     pub(crate) weighted: Vec<f32>,
-    /// Squared length of what is left; infinite where nothing is. In full precision: an item may make out nearly all of
-    /// a history.
+    /// Squared length of what is left, in full precision.
     pub(crate) rest: Vec<f64>,
 }
 

@@ -19,8 +19,8 @@ use crate::scorer::{Recommendation, Scorer};
 const MOST_LEFT_OUT: usize = 32;
 /// Smallest part of a facet's squared input that is left out at all: below, an item is as good as not in the facet.
 const SMALLEST_PART: f64 = 1e-6;
-/// Smallest rest, as a part of all, that isn't rounding.
-const SMALLEST_REST: f64 = 1e-8;
+/// Smallest rest, as a part of all, that a subtraction leaves enough digits of. Below, the rest is encoded by itself.
+const SMALLEST_REST: f64 = 1e-6;
 /// Users whose histories are taken apart at once: few, so that their numbers stay in the processor's cache.
 const USERS: usize = 8;
 
@@ -32,6 +32,15 @@ pub struct Contribution {
     /// By how much the serving facet's part of the score would be less without it, above 0. Multinomial: of the part's
     /// logarithm, `cos(z_k, t_i) / temperature`.
     pub score: f32,
+}
+
+/// A row of [`Parts`] that is encoded by itself.
+struct Afresh {
+    row: usize,
+    user: usize,
+    facet: usize,
+    /// The entry of the batch that is left out.
+    entry: usize,
 }
 
 /// A user's facet that serves recommendations.
@@ -75,12 +84,14 @@ impl Scorer {
         most: usize,
         explained: &mut [Vec<Vec<Contribution>>],
     ) -> Result<()> {
-        let (parts, served) = self.parts(batch, lists)?;
+        let (parts, served, afresh) = self.parts(batch, lists)?;
         if served.is_empty() {
             return Ok(());
         }
         let projected = self.encoder.project(&History::complete(batch, self.place)?)?;
-        let latents = self.to_latents(&self.encoder.means_without(&projected, &parts)?)?;
+        let means = self.encoder.means_without(&projected, &parts)?;
+        self.encode_afresh(batch, &afresh, &means)?;
+        let latents = self.to_latents(&means)?;
         let vectors = self.vectors(lists, &served)?;
         let (mut products, mut first) = (Vec::new(), 0);
         for Served { rows, places } in served {
@@ -105,7 +116,11 @@ impl Scorer {
     }
 
     /// What is left out of each facet that serves a recommendation.
-    fn parts(&self, batch: &BatchInput<'_>, lists: &[Vec<Recommendation>]) -> Result<(Parts, Vec<Served>)> {
+    fn parts(
+        &self,
+        batch: &BatchInput<'_>,
+        lists: &[Vec<Recommendation>],
+    ) -> Result<(Parts, Vec<Served>, Vec<Afresh>)> {
         let (facets, entries) = (self.config.facets, batch.entries());
         let mut shares = vec![0.0_f32; entries.len() * facets];
         let length = shares.len();
@@ -115,7 +130,7 @@ impl Scorer {
             .f_to_kind(Kind::Float)?
             .f_to_device(Device::Cpu)?
             .f_copy_data(&mut shares, length)?;
-        let (mut parts, mut served) = (Parts::default(), Vec::new());
+        let (mut parts, mut served, mut afresh) = (Parts::default(), Vec::new(), Vec::new());
         for (user, list) in lists.iter().enumerate().filter(|(user, _)| !batch.row(*user).is_empty()) {
             let mut places: BTreeMap<usize, Vec<(usize, usize)>> = BTreeMap::new();
             for (place, recommendation) in list.iter().enumerate() {
@@ -139,13 +154,38 @@ impl Scorer {
                 parts.push(row, 0, 0.0, 0.0, whole);
                 for entry in entries {
                     let rest = whole - square(entry);
-                    let rest = if rest < SMALLEST_REST * whole { f64::INFINITY } else { rest };
+                    if rest < SMALLEST_REST * whole {
+                        afresh.push(Afresh { row: parts.rows.len(), user, facet, entry });
+                    }
                     parts.push(row, batch.items[entry], batch.weight(entry), weighted(entry), rest);
                 }
                 served.push(Served { rows: start..parts.rows.len(), places });
             }
         }
-        Ok((parts, served))
+        Ok((parts, served, afresh))
+    }
+
+    /// Puts the means of what is left into these rows, encoded as the histories of so many more users.
+    fn encode_afresh(&self, batch: &BatchInput<'_>, afresh: &[Afresh], means: &Tensor) -> Result<()> {
+        if afresh.is_empty() {
+            return Ok(());
+        }
+        let (mut offsets, mut items, mut weights) = (vec![0], Vec::new(), Vec::new());
+        for part in afresh {
+            for entry in batch.row(part.user).filter(|entry| *entry != part.entry) {
+                items.push(batch.items[entry]);
+                weights.push(batch.weight(entry));
+            }
+            offsets.push(items.len() as i64);
+        }
+        let keys = vec![0; afresh.len()];
+        let rests = BatchInput { offsets: &offsets, items: &items, weights: Some(&weights), user_keys: &keys };
+        let encoded = self.encoder.encode(&History::complete(&rests, self.place)?)?.mean;
+        for (index, part) in afresh.iter().enumerate() {
+            let mean = encoded.f_get(index as i64)?.f_get(part.facet as i64)?;
+            means.f_get(part.row as i64)?.f_copy_(&mean)?;
+        }
+        Ok(())
     }
 
     /// What the latents of each recommendation's facet are multiplied with, in the order of `served`.
@@ -231,6 +271,45 @@ mod tests {
             }
         };
         f32::try_from(product).unwrap()
+    }
+
+    /// At a low temperature most items have next to nothing of a facet, and one item makes out nearly all of it.
+    #[test]
+    fn an_item_that_makes_out_nearly_all_of_a_facet_is_left_out_as_exactly() {
+        let mut model = model(Likelihood::Multinomial, Strategy::Table);
+        model = FacetVae::new(Config { temperature: 0.025, ..model.config().clone() }).unwrap();
+        let (items, weights) = ([0_i64, 2, 3], [1.0_f32, 1.0, 1.0]);
+        let batch = BatchInput { offsets: &[0, 3], items: &items, weights: Some(&weights), user_keys: &[1] };
+        let mut scorer = model.scorer(None).unwrap();
+        let shares = scorer.item_shares().unwrap();
+        let square = |facet: usize, item: i64| shares.row(item as usize)[facet].powi(2);
+        let dominated = (0..3).filter(|facet| {
+            let all: f64 = items.iter().map(|item| square(*facet, *item)).sum();
+            items.iter().any(|item| all - square(*facet, *item) < SMALLEST_REST * all)
+        });
+        assert!(dominated.count() > 0, "no facet is dominated: {shares:?}");
+        let lists = scorer.recommend(&batch, 38, true).unwrap();
+        let explained = scorer.explain(&batch, &lists, 9).unwrap();
+        let mut compared = 0;
+        for (recommended, found) in lists[0].iter().zip(&explained[0]) {
+            let latents = |items: &[i64]| {
+                let _guard = tch::no_grad_guard();
+                let offsets = [0, items.len() as i64];
+                let batch = BatchInput { offsets: &offsets, items, weights: None, user_keys: &[1] };
+                let latents = scorer.latents(&batch).unwrap().get(0).get(i64::from(recommended.facet));
+                let parameter = &model.parameters().iter().find(|(own, _)| own == "item.directions").unwrap().1;
+                let directions = crate::routing::normalise(parameter).unwrap();
+                f32::try_from(latents.dot(&directions.get(i64::from(recommended.item)))).unwrap() / 0.025
+            };
+            for contribution in found {
+                let rest: Vec<i64> =
+                    items.iter().copied().filter(|item| *item != i64::from(contribution.item)).collect();
+                let expected = latents(&items) - latents(&rest);
+                assert!((contribution.score - expected).abs() < 1e-2, "{contribution:?} {expected}");
+                compared += 1;
+            }
+        }
+        assert!(compared > 10, "{compared}");
     }
 
     #[rstest]

@@ -8,7 +8,7 @@ use crate::catalogue::Catalogue;
 use crate::config::{Config, Likelihood};
 use crate::dense::{self, Workspace};
 use crate::encoder::{Encoder, History, Strategy};
-use crate::error::Result;
+use crate::error::{ModelError, Result};
 use crate::measures::Shares;
 use crate::parameters::{Parameters, Role};
 use crate::place::Place;
@@ -110,6 +110,30 @@ impl Scorer {
         let length = values.len();
         shares.f_copy_data(&mut values, length)?;
         Shares::new(self.config.facets, values)
+    }
+
+    /// The mean of all items' shares of the facets.
+    pub fn mean_shares(&self) -> Result<Vec<f64>> {
+        let mean = self.encoder.shares().f_mean_dim(Some([0_i64].as_slice()), false, Kind::Double)?;
+        let mean = mean.f_to_device(Device::Cpu)?.f_contiguous()?;
+        let mut values = vec![0.0; self.config.facets];
+        mean.f_copy_data(&mut values, self.config.facets)?;
+        Ok(values)
+    }
+
+    /// The facet that each of these items has most of.
+    pub fn facets_of(&self, items: &[i64]) -> Result<Vec<usize>> {
+        if items.iter().any(|item| *item < 0 || *item >= self.config.items as i64) {
+            return Err(ModelError::Input(format!("an item is none of the model's {}", self.config.items)));
+        }
+        if items.is_empty() {
+            return Ok(Vec::new());
+        }
+        let rows = self.encoder.shares().f_index_select(0, &self.place.indices(items)?)?;
+        let largest = rows.f_argmax(1, false)?.f_to_device(Device::Cpu)?.f_contiguous()?;
+        let mut facets = vec![0_i64; items.len()];
+        largest.f_copy_data(&mut facets, items.len())?;
+        Ok(facets.into_iter().map(|facet| facet as usize).collect())
     }
 
     /// The first `most` items in a plane: the two main directions (principal components) of the vectors that recommend
@@ -216,7 +240,6 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
-    use crate::error::ModelError;
     use crate::vae::FacetVae;
 
     const ITEMS: usize = 37;
@@ -331,6 +354,10 @@ mod tests {
         for (item, expected) in expected.chunks(3).enumerate() {
             assert!(shares.row(item).iter().zip(expected).all(|(share, other)| (share - other).abs() < 1e-5));
         }
+        let mean = scorer.mean_shares().unwrap();
+        assert!(mean.iter().zip(shares.mean()).all(|(own, other)| (own - other).abs() < 1e-6));
+        assert_eq!(scorer.facets_of(&[7, 0]).unwrap(), [shares.largest(7), shares.largest(0)]);
+        assert!(scorer.facets_of(&[ITEMS as i64]).is_err());
         let latents = scorer.latents(&BATCH).unwrap();
         assert_eq!(latents.size(), [3, 3, 5]);
         if likelihood == Likelihood::Multinomial {

@@ -113,9 +113,13 @@ pub struct Facets {
 
 /// The three conditions and the agreement with categories.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Conditions {
     /// On how many people.
     pub people: usize,
+    /// How many facets the items use.
+    #[serde(default)]
+    pub effective_facets: f64,
     /// Unset with fewer than two facets.
     pub independence: Option<Independence>,
     /// Unset without categories.
@@ -150,6 +154,7 @@ pub struct Independence {
 
 /// How much each category is told by one facet alone.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Completeness {
     /// The measure.
     pub completeness: f64,
@@ -158,6 +163,12 @@ pub struct Completeness {
     /// How much each facet tells of one category alone.
     #[serde(default)]
     pub disentanglement: f64,
+    /// What completeness comes to where facets and categories are of different people.
+    #[serde(default)]
+    pub chance: f64,
+    /// What is told there.
+    #[serde(default)]
+    pub chance_r2: f64,
 }
 
 /// How alike two halves of one history are.

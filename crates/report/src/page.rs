@@ -20,7 +20,7 @@ pub(crate) fn page(measured: &Measured, portrait: &Portrait) -> Markup {
             }
         }
         (metrics::section(measured))
-        (curves::section(measured))
+        (curves::section(measured, &portrait.drawn()))
         (conditions::section(&measured.facets))
         (facets::section(portrait))
         (data::section(portrait))

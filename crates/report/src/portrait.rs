@@ -24,6 +24,20 @@ pub struct Portrait {
     pub phases: Vec<Phase>,
 }
 
+/// The most facets that a page draws.
+const MOST_DRAWN: usize = 24;
+
+impl Portrait {
+    /// The numbers of the facets that are drawn: those with the largest shares, where there are many.
+    pub(crate) fn drawn(&self) -> Vec<usize> {
+        let mut drawn: Vec<usize> = (0..self.facets.len()).collect();
+        drawn.sort_by(|left, right| self.facets[*right].share.total_cmp(&self.facets[*left].share));
+        drawn.truncate(MOST_DRAWN);
+        drawn.sort_unstable();
+        drawn
+    }
+}
+
 /// One facet.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -95,10 +109,10 @@ pub struct Phase {
     pub name: String,
     /// Attempts that it took.
     pub attempts: u32,
-    /// How long all took, in seconds.
+    /// How long the last of them took, in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seconds: Option<f64>,
-    /// The most memory that a process had, in bytes.
+    /// The most memory that its process had, in training that of rank 0, in bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peak_memory_bytes: Option<u64>,
 }

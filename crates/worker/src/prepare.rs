@@ -72,6 +72,10 @@ fn describe(prepared: &Prepared, context: &TaskContext<'_>) -> Outcome {
         None => message,
     };
     let mut outcome = outcome::ended(context.file, ExitCode::Done, "Prepared", message);
+    if !prepared.dataset_made {
+        // Finding out that it is there says nothing of what it took.
+        outcome.usage = None;
+    }
     outcome.dataset = Some(prepared.fingerprint.clone());
     outcome.metrics = [
         ("data/rows", report.rows as f64),

@@ -23,19 +23,19 @@ pub(crate) struct Local {
     scratch: tempfile::TempDir,
     interrupt: Interrupt,
     incarnation: String,
-    /// The job file, for saying how to go on.
-    job: String,
+    /// The command that goes on where this one was interrupted.
+    command: String,
 }
 
 impl Local {
-    /// No workers yet. `job` is how the command line names the job.
-    pub(crate) fn new(job: &str, interrupt: Interrupt) -> Result<Self, Failure> {
+    /// No workers yet. `command` goes on where this one is interrupted.
+    pub(crate) fn new(command: String, interrupt: Interrupt) -> Result<Self, Failure> {
         let scratch = tempfile::Builder::new().prefix("teasel-").tempdir();
         Ok(Local {
             scratch: scratch.map_err(|error| Failure::local("can't create a folder for workers", error))?,
             interrupt,
             incarnation: uuid::Uuid::new_v4().simple().to_string(),
-            job: job.to_owned(),
+            command,
         })
     }
 
@@ -123,7 +123,7 @@ impl Local {
             .filter(|outcome| !expected.contains(&outcome.exit_code))
             .map(|outcome| format!("\n{}: {}", outcome.reason, outcome.message))
             .collect();
-        Failure::Interrupted { signal, message: format!("{kept}. Go on with: teasel run {}{failures}", self.job) }
+        Failure::Interrupted { signal, message: format!("{kept}. Go on with: {}{failures}", self.command) }
     }
 }
 

@@ -55,7 +55,7 @@ async fn run_stages(arguments: &RunArguments, interrupt: Interrupt) -> Result<()
     is_reached(&open(&job.storage, "storage", &secrets, Patience::Moment)?).await?;
     let storage = open(&job.storage, "storage", &secrets, Patience::Outage)?;
     let _lock = local::lock(&job.name, &storage)?;
-    let mut local = Local::new(&arguments.job.display().to_string(), interrupt)?;
+    let mut local = Local::new(format!("teasel run {}", arguments.job.display()), interrupt)?;
 
     let prepared = stages::prepare(&mut local, &job, &secrets).await?;
     let dataset =

@@ -4,11 +4,13 @@
 use serde::Serialize;
 
 use super::lasso;
+use super::permutation::permutation;
 use super::shares::{Shares, entropy};
 use crate::error::{ModelError, Result};
 
 /// How far each category is covered by one facet.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Completeness {
     /// Mean over the categories, weighted by how much of each is told, from 0 to 1: 1 where each is told by one facet
     /// alone, 0 where all facets tell as much of it, or nothing is told of any.
@@ -19,6 +21,10 @@ pub struct Completeness {
     /// The same the other way round (DCI disentanglement): 1 where each facet tells of one category alone, 0 where each
     /// tells as much of all. Facets weigh as much as they tell.
     pub disentanglement: f64,
+    /// The first two where facets and categories are of different people: what chance alone comes to.
+    pub chance: f64,
+    /// See `chance`.
+    pub chance_r2: f64,
     /// Both for each category whose share differs among people; `None` for the others.
     #[serde(skip)]
     pub categories: Vec<Option<(f64, f64)>>,
@@ -32,7 +38,7 @@ pub struct Completeness {
 ///
 /// # Errors
 /// [`ModelError::Input`] where both aren't of the same people.
-pub fn completeness(facets: &Shares, categories: &Shares) -> Result<Option<Completeness>> {
+pub fn completeness(facets: &Shares, categories: &Shares, seed: u64) -> Result<Option<Completeness>> {
     if facets.rows() != categories.rows() {
         let (left, right) = (facets.rows(), categories.rows());
         return Err(ModelError::Input(format!("facets and categories are of {left} and {right} people")));
@@ -40,6 +46,30 @@ pub fn completeness(facets: &Shares, categories: &Shares) -> Result<Option<Compl
     if facets.columns() < 2 {
         return Ok(None);
     }
+    let Some(told) = told(facets, categories) else { return Ok(None) };
+    let others = facets.pick(permutation(facets.rows(), seed, 0))?;
+    // Categories differ among people in any order, so there is an answer.
+    let chance = self::told(&others, categories).unwrap_or_default();
+    Ok(Some(Completeness {
+        completeness: told.completeness,
+        r2: told.r2,
+        disentanglement: told.disentanglement,
+        chance: chance.completeness,
+        chance_r2: chance.r2,
+        categories: told.categories,
+    }))
+}
+
+/// What probes tell of the categories.
+#[derive(Default)]
+struct Told {
+    completeness: f64,
+    r2: f64,
+    disentanglement: f64,
+    categories: Vec<Option<(f64, f64)>>,
+}
+
+fn told(facets: &Shares, categories: &Shares) -> Option<Told> {
     let people = facets.rows();
     let rows: Vec<f64> = (0..people).flat_map(|person| facets.row(person)).copied().collect();
     let columns = facets.columns();
@@ -59,16 +89,16 @@ pub fn completeness(facets: &Shares, categories: &Shares) -> Result<Option<Compl
     let found: Vec<Option<(f64, f64)>> = (0..categories.columns()).map(&mut of_category).collect();
     let known: Vec<(f64, f64)> = found.iter().flatten().copied().collect();
     if known.is_empty() {
-        return Ok(None);
+        return None;
     }
     let told: f64 = known.iter().map(|(_, r2)| r2).sum();
     let weighted: f64 = known.iter().map(|(completeness, r2)| completeness * r2).sum();
-    Ok(Some(Completeness {
+    Some(Told {
         completeness: if told > 0.0 { weighted / told } else { 0.0 },
         r2: told / known.len() as f64,
         disentanglement: disentanglement(&told_by, known.len()),
         categories: found,
-    }))
+    })
 }
 
 /// One less the entropy of what each facet tells of the categories that differ, as a share of the largest there could be.
@@ -114,7 +144,7 @@ mod tests {
     }
 
     fn of(facets: &Shares) -> Completeness {
-        completeness(facets, &categories()).unwrap().unwrap()
+        completeness(facets, &categories(), 1).unwrap().unwrap()
     }
 
     #[test]
@@ -122,6 +152,7 @@ mod tests {
         let found =
             of(&mixed(&[[0.0, 1.0, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0], [0.0, 0.0, 1.0, 0.0]]));
         assert!(found.completeness > 0.95 && found.r2 > 0.99 && found.disentanglement > 0.95, "{found:?}");
+        assert!(found.chance_r2 < 0.05, "{found:?}");
     }
 
     #[test]
@@ -156,8 +187,8 @@ mod tests {
     #[test]
     fn one_facet_covers_nothing_and_neither_does_any_where_categories_are_the_same_for_all() {
         let one = Shares::new(1, vec![1.0; PEOPLE]).unwrap();
-        assert_eq!(completeness(&one, &categories()).unwrap(), None);
-        assert_eq!(completeness(&categories(), &one).unwrap(), None);
-        assert!(completeness(&categories(), &Shares::new(1, vec![1.0]).unwrap()).is_err());
+        assert_eq!(completeness(&one, &categories(), 1).unwrap(), None);
+        assert_eq!(completeness(&categories(), &one, 1).unwrap(), None);
+        assert!(completeness(&categories(), &Shares::new(1, vec![1.0]).unwrap(), 1).is_err());
     }
 }

@@ -75,11 +75,16 @@ fn dash(index: usize) -> &'static str {
     DASHES[(index + index / super::COLOURS) % DASHES.len()]
 }
 
-/// Values that are no numbers break the curve.
+/// The most points of a curve: more than there are pixels on a phone.
+const POINTS: usize = 400;
+
+/// Values that are no numbers break the curve. Of very many every so manieth is drawn, and the last.
 fn path(values: &[f64], horizontal: &Scale, vertical: &Scale) -> String {
     let mut path = String::new();
     let mut is_drawn = false;
-    for (index, value) in values.iter().enumerate() {
+    let stride = values.len().div_ceil(POINTS).max(1);
+    let drawn = |index: &usize| index.is_multiple_of(stride) || index + 1 == values.len();
+    for (index, value) in values.iter().enumerate().filter(|(index, _)| drawn(index)) {
         if !value.is_finite() {
             is_drawn = false;
             continue;

@@ -8,7 +8,8 @@ use teasel_api::progress::EpochRecord;
 use crate::measured::Measured;
 use crate::plot::{Series, lines};
 
-pub(crate) fn section(measured: &Measured) -> Markup {
+/// How it was learnt; of facets those that are `drawn`.
+pub(crate) fn section(measured: &Measured, drawn: &[usize]) -> Markup {
     let history = &measured.history;
     if history.is_empty() {
         return html! {};
@@ -23,9 +24,11 @@ pub(crate) fn section(measured: &Measured) -> Markup {
         .into_iter()
         .map(|name| series(name, &|record| record.validation.get(name).copied().unwrap_or(f64::NAN)))
         .collect();
-    let facets = history.iter().map(|record| record.facet_shares.len()).max().unwrap_or(0);
-    let shares: Vec<Series> = (0..facets)
-        .map(|facet| {
+    let is_known = history.iter().any(|record| !record.facet_shares.is_empty());
+    let shares: Vec<Series> = drawn
+        .iter()
+        .filter(|_| is_known)
+        .map(|&facet| {
             let share = |record: &EpochRecord| record.facet_shares.get(facet).copied().unwrap_or(f64::NAN);
             series(&format!("facet {facet}"), &share)
         })

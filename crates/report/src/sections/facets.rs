@@ -7,14 +7,18 @@ use crate::plot::{Point, colour, scatter, shape_of};
 use crate::portrait::{Facet, HeatMap, MapItem, Portrait};
 
 pub(crate) fn section(portrait: &Portrait) -> Markup {
+    let drawn = portrait.drawn();
     html! {
         section {
             h2 { "What the facets hold" }
             p.quiet { "Typical items are those with the largest shares of a facet, weighted by the logarithm of how many people have them." }
-            div.grid { @for (number, facet) in portrait.facets.iter().enumerate() { (card(number, facet)) } }
+            @if drawn.len() < portrait.facets.len() {
+                p.note { "Of " (portrait.facets.len()) " facets the " (drawn.len()) " with the largest shares are drawn." }
+            }
+            div.grid { @for facet in &drawn { (card(*facet, &portrait.facets[*facet])) } }
             div.grid.pairs {
-                @if let Some(categories) = &portrait.categories { (heat(categories, portrait.facets.len())) }
-                @if !portrait.map.is_empty() { (map(&portrait.map, portrait.facets.len())) }
+                @if let Some(categories) = &portrait.categories { (heat(categories, &drawn)) }
+                @if !portrait.map.is_empty() { (map(&portrait.map, &drawn)) }
             }
         }
     }
@@ -41,18 +45,18 @@ fn card(number: usize, facet: &Facet) -> Markup {
     }
 }
 
-fn heat(map: &HeatMap, facets: usize) -> Markup {
+fn heat(map: &HeatMap, facets: &[usize]) -> Markup {
     html! {
         figure.card {
             h3 { "Categories and facets" }
             div.wide {
                 table {
-                    thead { tr { th { "category" } @for facet in 0..facets { th.heat { (facet) } } } }
+                    thead { tr { th { "category" } @for facet in facets { th.heat { (facet) } } } }
                     tbody {
                         @for (name, shares) in map.names.iter().zip(&map.shares) {
                             tr {
                                 td { (name) }
-                                @for share in shares {
+                                @for share in facets.iter().filter_map(|facet| shares.get(*facet)) {
                                     td.heat style=(format!("--share:{share:.2}")) { (format!("{:.0}", 100.0 * share)) }
                                 }
                             }
@@ -65,14 +69,14 @@ fn heat(map: &HeatMap, facets: usize) -> Markup {
     }
 }
 
-fn map(items: &[MapItem], facets: usize) -> Markup {
+fn map(items: &[MapItem], facets: &[usize]) -> Markup {
     let points: Vec<Point<'_>> =
         items.iter().map(|item| Point { x: item.x, y: item.y, group: item.facet, title: &item.name }).collect();
     html! {
         figure.card {
             h3 { "Map of the items" }
             (scatter(&points, &format!("{} items in a plane, by facet", items.len())))
-            div.key { @for facet in 0..facets { span { (mark(facet)) "facet " (facet) } } }
+            div.key { @for facet in facets { span { (mark(*facet)) "facet " (facet) } } }
             figcaption {
                 "The " (items.len()) " most popular items: the two main directions of the vectors that the model has learnt for them "
                 "(principal components). Colour and shape are the facet that an item has most of."

@@ -13,7 +13,7 @@ pub(crate) fn section(portrait: &Portrait) -> Markup {
                 div.wide {
                     table {
                         thead {
-                            tr { th { "phase" } th.number { "attempts" } th.number { "time" } th.number { "peak memory of a process" } }
+                            tr { th { "phase" } th.number { "attempts" } th.number { "time of the last" } th.number { "peak memory of its process" } }
                         }
                         tbody {
                             @for phase in &portrait.phases {

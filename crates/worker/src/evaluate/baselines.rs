@@ -141,15 +141,42 @@ fn against(
     for (index, metric) in metrics.iter().enumerate() {
         let (new, old) = (&model[index], &lists.values[index]);
         if !new.is_empty() && mean(old) > 0.0 {
-            model_ratio.insert(metric.to_string(), ratio_interval(new, old, RESAMPLES, SEED)?);
+            let interval = ratio_interval(new, old, RESAMPLES, SEED)?;
+            // Where hardly anybody's list hits anything, many resamples have none, and their ratio is no number.
+            if interval.low.is_finite() && interval.high.is_finite() {
+                model_ratio.insert(metric.to_string(), interval);
+            }
         }
     }
     Ok(Baseline::Measured { lists: lists.measures, model_ratio, penalty })
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
 mod tests {
+    use teasel_model::measures::ExposureMeasures;
+
     use super::*;
+
+    #[test]
+    fn a_ratio_over_hardly_anything_is_left_out_and_others_have_finite_intervals() {
+        let metrics = ["ndcg@100", "recall@20"].map(|name| name.parse::<Metric>().unwrap());
+        let model = vec![vec![0.5; 20], vec![0.5; 20]];
+        let two_hits: Vec<f64> = (0..20).map(|user| if user < 2 { 1.0 } else { 0.0 }).collect();
+        let lists = Lists {
+            values: vec![two_hits, vec![0.25; 20]],
+            measures: ListMeasures {
+                metrics: BTreeMap::new(),
+                exposure: ExposureMeasures::default(),
+                calibration: None,
+                length: 20,
+            },
+        };
+        let Ok(Baseline::Measured { model_ratio, .. }) = against(&metrics, &model, lists, None) else {
+            panic!("it was measured")
+        };
+        assert_eq!(model_ratio.keys().collect::<Vec<_>>(), ["recall@20"]);
+    }
 
     #[test]
     fn a_catalogue_too_large_for_ease_is_told_the_memory_that_it_would_need() {

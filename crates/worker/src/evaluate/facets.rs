@@ -41,6 +41,7 @@ impl FacetMeasures {
             ("facets/consistency", consistency.as_ref().map(|found| found.ratio)),
             ("facets/agreement", agreement.as_ref().map(|found| found.adjusted_mutual_information)),
             ("facets/recovery", recovery.as_ref().map(|found| found.agreement.adjusted_mutual_information)),
+            ("facets/effective", Some(self.conditions.effective_facets)),
             ("facets/lost-when-shuffled", Some(self.shuffled.lost)),
         ];
         found.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)))
@@ -63,6 +64,8 @@ pub(super) struct Shuffled {
 #[serde(rename_all = "camelCase")]
 pub(super) struct Conditions {
     people: usize,
+    /// How many facets the items use: the exponential of the entropy of their mean shares.
+    effective_facets: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     independence: Option<Independence>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -125,6 +128,7 @@ async fn conditions(scorer: &Scorer, grounds: Grounds<'_>, test: &HeldOut) -> Re
     let items = scorer.item_shares()?;
     let mut found = Conditions {
         people,
+        effective_facets: items.effective(),
         independence: None,
         completeness: None,
         consistency: None,
@@ -167,5 +171,5 @@ fn told_of(categories: &Categories, items: &Shares, rows: &Rows) -> Result<Optio
     let (of_categories, known) = shares.of_people(&rows.input(), |item| row_of[item])?;
     let (of_facets, rows) = items.of_people(&rows.input(), Some)?;
     let known = rows.iter().zip(&known).filter_map(|(row, known)| known.and(*row));
-    Ok(completeness(&of_facets.pick(known)?, &of_categories)?)
+    Ok(completeness(&of_facets.pick(known)?, &of_categories, SEED)?)
 }

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use teasel_api::resolved::{Data, Job};
 use teasel_data::{Csr, Dataset, HeldOut, HeldOutSet};
-use teasel_model::Scorer;
 use teasel_model::measures::permutation;
+use teasel_model::{BatchInput, Scorer};
 
 use super::lists::{ListMeasures, Survey};
 use super::measure::recommend_items;
@@ -42,8 +42,32 @@ pub(super) async fn cold(
     if most == 0 || test.users() == 0 {
         return Ok(None);
     }
-    let lists = survey.of(&shortened(test, most), |batch, length| recommend_items(scorer, batch, length)).await?;
-    Ok(Some(Group { users: test.users(), items: Some(most), lists: lists.measures }))
+    let lists = cold_lists(survey, scorer, test, most).await?;
+    Ok(Some(Group { users: test.users(), items: Some(most), lists }))
+}
+
+/// What lists come to that know so many items of each history at most.
+async fn cold_lists(
+    survey: &Survey<'_>,
+    scorer: &mut Scorer,
+    test: &HeldOut,
+    most: usize,
+) -> Result<ListMeasures, TaskError> {
+    // What is kept from the model stays out of the lists too: a cold user has no such items, and here they would count as
+    // wrong.
+    let (short, mut next) = (shortened(test, most), 0);
+    let recommend = |batch: &BatchInput<'_>, length: usize| {
+        let users = next..next + batch.users();
+        next = users.end;
+        let known = users.clone().map(|user| test.fold_in.row(user).len()).max().unwrap_or(0);
+        let mut lists = recommend_items(scorer, batch, length + known)?;
+        for (user, list) in users.zip(&mut lists) {
+            list.retain(|item| test.fold_in.row(user).binary_search(item).is_err());
+            list.truncate(length);
+        }
+        Ok(lists)
+    };
+    Ok(survey.of(&short, recommend).await?.measures)
 }
 
 /// The test users of each tenant of the job. A tenant without test users isn't listed.
@@ -92,8 +116,12 @@ fn shortened(test: &HeldOut, most: usize) -> HeldOut {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
+    use teasel_data::Catalogue;
     use teasel_model::measures::ExposureMeasures;
+    use teasel_model::metrics::Metric;
+    use teasel_model::{Config, FacetVae, Likelihood};
 
     use super::*;
 
@@ -116,6 +144,46 @@ mod tests {
         assert!(short.fold_in.row(0)[0] < short.fold_in.row(0)[1]);
         assert_eq!((short.held_out, short.keys), (test.held_out.clone(), test.keys.clone()));
         assert_eq!(shortened(&test, 9), test);
+    }
+
+    /// Of eight items a person has six, one is asked for, and one is neither: however few are given, the two that are not
+    /// theirs are all that may be listed.
+    #[tokio::test]
+    async fn what_is_kept_from_the_model_is_not_recommended_to_somebody_cold() {
+        let config = Config {
+            items: 8,
+            facets: 2,
+            dimensions: 4,
+            likelihood: Likelihood::Multinomial,
+            temperature: 0.1,
+            prior_deviation: 0.1,
+            dropout: 0.0,
+            kl_weight: 0.2,
+            kl_anneal_steps: 0,
+            seed: 1,
+        };
+        let mut scorer = FacetVae::new(config).unwrap().scorer(None).unwrap();
+        let people = 300_u32;
+        let (mut fold_in, mut held_out) = (Csr::empty(false), Csr::empty(false));
+        for person in 0..people {
+            let (asked, neither) = (person % 8, (person % 8 + 1 + person / 8 % 7) % 8);
+            let own: Vec<u32> = (0..8).filter(|item| ![asked, neither].contains(item)).collect();
+            fold_in.push(&own, None);
+            held_out.push(&[asked], None);
+        }
+        let test = HeldOut { keys: (0..u64::from(people)).collect(), fold_in, held_out };
+        let catalogue = Catalogue {
+            ids: (0..8).map(|item| item.to_string()).collect(),
+            texts: vec![None; 8],
+            categories: vec![Vec::new(); 8],
+            images: vec![None; 8],
+            facets: vec![None; 8],
+            counts: vec![1; 8],
+        };
+        let metrics = ["recall@2".parse::<Metric>().unwrap()];
+        let survey = Survey::new(&metrics, &catalogue, None, 10).unwrap();
+        let lists = cold_lists(&survey, &mut scorer, &test, 2).await.unwrap();
+        assert_eq!(lists.metrics["recall@2"], 1.0);
     }
 
     #[test]

@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use teasel_api::outcome::{ExitCode, GATE_NOT_MET, Outcome};
 use teasel_api::progress::EpochRecord;
-use teasel_api::resolved::{Bound, Gate};
+use teasel_api::resolved::{Bound, Gate, Job};
 use teasel_api::task::{EvaluateTask, TaskKind};
 use teasel_data::{Dataset, HeldOut, HeldOutSet};
 use teasel_model::metrics::{Metric, mean};
@@ -104,7 +104,7 @@ pub(crate) async fn run(task: &EvaluateTask, context: &TaskContext<'_>) -> Resul
     let survey = Survey::new(&metrics, &catalogue, categories.as_ref(), dataset.training_users())?;
     let mut scorer = vae.scorer(None)?;
     let lists = survey.of(&test, |batch, length| recommend_items(&mut scorer, batch, length)).await?;
-    let (values, shares) = (&lists.values, scorer.item_shares()?);
+    let values = &lists.values;
     context.progress.update(|progress| progress.message = "measuring baselines".into());
     let (sampled, chosen) = measure::sample(&test, MOST_COMPARED);
     let compared: Vec<Vec<f64>> =
@@ -157,13 +157,15 @@ pub(crate) async fn run(task: &EvaluateTask, context: &TaskContext<'_>) -> Resul
     );
     told.extend(facets.by_name());
     told.extend(groups::by_name(report.cold.as_ref(), &report.tenants, standard));
+    let shares = scorer.item_shares()?;
     let portrait = Portrait {
         facets: portrait::facets(&shares, &catalogue, categories.as_ref()),
         categories: categories.as_ref().map(|known| portrait::heat_map(&shares, known)),
         map: portrait::map(&scorer, &shares, &catalogue)?,
         tail: portrait::tail(&catalogue),
         data: to_value(&dataset.report().await?)?,
-        job: to_value(&record.job)?,
+        // What was asked of this evaluation may be newer than the run.
+        job: to_value(&Job { gates: task.gates.clone(), evaluation: task.evaluation, ..record.job.clone() })?,
         phases: portrait::phases(task.preparation, writer.log().state()),
     };
     let report = write_report(writer.log().folder(), &to_value(&report)?, &portrait).await?;
@@ -186,12 +188,15 @@ async fn write_report(
     portrait: &Portrait,
 ) -> Result<Vec<File>, TaskError> {
     let bug = |error: serde_json::Error| TaskError::bug(format!("the report: {error}"));
-    let page = teasel_report::render(&serde_json::from_value(measured.clone()).map_err(bug)?, portrait);
-    let files = [
+    let mut files = vec![
         ("metrics.json", serde_json::to_vec_pretty(measured).map_err(bug)?),
         ("portrait.json", serde_json::to_vec(portrait).map_err(bug)?),
-        ("report.html", page.into_bytes()),
     ];
+    match serde_json::from_value(measured.clone()) {
+        Ok(measured) => files.push(("report.html", teasel_report::render(&measured, portrait).into_bytes())),
+        // A number that is none, say: no reason to fail a run that is measured.
+        Err(error) => tracing::warn!("no page is made of what was measured: {error}"),
+    }
     let nonce = teasel_storage::nonce();
     let mut written = Vec::new();
     for (name, bytes) in files {

@@ -30,8 +30,13 @@ pub(super) fn facets(shares: &Shares, catalogue: &Catalogue, categories: Option<
             let share = |item: usize| shares.row(item)[facet];
             let mut items: Vec<usize> = (0..shares.rows()).collect();
             let weight = |item: usize| share(item) * weights[item];
-            items.sort_by(|left, right| weight(*right).total_cmp(&weight(*left)).then(left.cmp(right)));
-            items.truncate(TYPICAL);
+            let order =
+                |left: &usize, right: &usize| weight(*right).total_cmp(&weight(*left)).then(left.cmp(right));
+            if items.len() > TYPICAL {
+                items.select_nth_unstable_by(TYPICAL, order);
+                items.truncate(TYPICAL);
+            }
+            items.sort_by(order);
             let typical = |item: usize| FacetItem { name: catalogue.name(item), share: share(item) };
             Facet {
                 share: mean[facet],

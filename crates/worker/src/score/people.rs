@@ -2,7 +2,6 @@
 
 use teasel_data::{Catalogue, TenantBatch};
 use teasel_model::Scorer;
-use teasel_model::measures::Shares;
 use teasel_report::{Listed, People, Person, render_people};
 use teasel_storage::Store;
 
@@ -22,7 +21,6 @@ const SHORTEST: usize = 5;
 /// The first people of a tenant whose histories are long enough.
 pub(super) struct Gallery<'a> {
     catalogue: &'a Catalogue,
-    shares: Shares,
     exclude_seen: bool,
     wanted: usize,
     people: People,
@@ -31,14 +29,13 @@ pub(super) struct Gallery<'a> {
 impl<'a> Gallery<'a> {
     /// So many people of `tenant`, recommended to by a run's model.
     pub(super) fn new(
-        scorer: &Scorer,
         catalogue: &'a Catalogue,
         (tenant, run): (&str, &str),
         exclude_seen: bool,
         wanted: u32,
-    ) -> Result<Self, TaskError> {
+    ) -> Self {
         let people = People { tenant: tenant.to_owned(), run: run.to_owned(), people: Vec::new() };
-        Ok(Gallery { catalogue, shares: scorer.item_shares()?, exclude_seen, wanted: wanted as usize, people })
+        Gallery { catalogue, exclude_seen, wanted: wanted as usize, people }
     }
 
     /// Takes those of a batch that are still wanted.
@@ -61,8 +58,9 @@ impl<'a> Gallery<'a> {
             });
             let list = list.collect();
             // Items are numbered by how many people have them.
-            let shown = history.iter().take(HISTORY);
-            let history_shown = shown.map(|item| (self.name(*item), self.shares.largest(*item as usize))).collect();
+            let shown: Vec<i64> = history.iter().take(HISTORY).map(|item| i64::from(*item)).collect();
+            let facets = scorer.facets_of(&shown)?;
+            let history_shown = history.iter().map(|item| self.name(*item)).zip(facets).collect();
             self.people.people.push(Person {
                 user: id.clone(),
                 history: history_shown,

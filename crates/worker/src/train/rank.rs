@@ -28,6 +28,10 @@ use crate::evaluate::measure::{STANDARD_METRICS, parse};
 use crate::signals::{self, StopRequest};
 use crate::{outcome, places, worker};
 
+/// How long the end of training waits for the last learning curves, and how long where it was stopped or failed.
+const CURVES_PATIENCE: Duration = Duration::from_secs(10);
+const CURVES_PATIENCE_AT_STOP: Duration = Duration::from_secs(2);
+
 /// The `rank` command.
 pub(crate) fn main(arguments: &RankArguments, stop: &StopRequest) -> anyhow::Result<ProcessExitCode> {
     // The agent holds the other end of standard input.
@@ -120,7 +124,9 @@ impl Rank<'_> {
         let curves = ended.curves.take();
         let result = if ended.stopped { Err(stopped(ended, &rendezvous)) } else { self.finish(ended, stop) };
         if let Some(curves) = curves {
-            self.runtime.block_on(curves.finish());
+            // After a stop there is little time left, and what is missing the next attempt writes.
+            let patience = if result.is_ok() { CURVES_PATIENCE } else { CURVES_PATIENCE_AT_STOP };
+            self.runtime.block_on(curves.finish(patience));
         }
         result
     }
@@ -197,7 +203,7 @@ impl Rank<'_> {
             let interval = Duration::from_secs(training.checkpoint.interval_seconds);
             let runtime = self.runtime.handle();
             let history = &restored.position.history;
-            let curves = Curves::new(runtime, writer.log().folder(), self.file.attempt, inputs.items, history);
+            let curves = Curves::new(runtime, writer.log().folder(), writer.term(), inputs.items, history);
             let keep = training.checkpoint.keep;
             (Checkpointer::new(runtime.clone(), writer, keep, interval, &restored.position), curves)
         });

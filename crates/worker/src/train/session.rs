@@ -218,7 +218,7 @@ impl<'a> Session<'a> {
     fn close_epoch(&mut self) -> Result<(), TaskError> {
         let mut scorer = self.model.scorer(None)?;
         let metrics = validate(&mut scorer, &self.inputs.validation, &self.inputs.metrics, &self.group)?;
-        let facet_shares = scorer.item_shares()?.mean();
+        let facet_shares = if self.curves.is_some() { scorer.mean_shares()? } else { Vec::new() };
         drop(scorer);
         let target = metrics.get(&self.inputs.target.to_string()).copied();
         let epoch = self.position.epoch + 1;
@@ -295,7 +295,12 @@ impl<'a> Session<'a> {
             users_per_second: self.users_per_second,
             loss: position.mean_loss(self.model.config().divergence_weight(position.global_step)),
             metrics: position.history.last().map(|record| record.validation.clone()).unwrap_or_default(),
-            history: position.history.clone(),
+            // Without what grows with the facets: whoever shows progress reads this again and again.
+            history: position
+                .history
+                .iter()
+                .map(|record| EpochRecord { facet_shares: Vec::new(), ..record.clone() })
+                .collect(),
             first_step: Some(self.first_step),
             seconds: Some(self.started.elapsed().as_secs_f64()),
             checkpoint: self.checkpointer.as_ref().and_then(Checkpointer::newest),

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use teasel_api::comparison::{Compared, ComparedMetric, Comparison, Interval};
 use teasel_api::outcome::{ExitCode, Outcome};
+use teasel_api::resolved::Split;
 use teasel_api::task::MeasureTask;
 use teasel_data::{Dataset, HeldOut, HeldOutSet};
 use teasel_model::bootstrap::{MeanInterval, mean_interval};
@@ -73,11 +74,27 @@ async fn common_users(
     for run in runs {
         let other = dataset_of(storage, run).await?;
         if seen.insert(other.fingerprint().to_owned()) {
+            for run in [&runs[0], run] {
+                refuse_trained_on(storage, run).await?;
+            }
             let keys: HashSet<u64> = other.held_out(HeldOutSet::Test).await?.keys.into_iter().collect();
             kept.retain(|user| keys.contains(&test.keys[*user]));
         }
     }
     Ok(if kept.len() == test.users() { test } else { test.pick(&kept) })
+}
+
+/// Refuses a run whose test users train too, as in every split but one: on other data than its own, what is asked of them
+/// may be what it was trained on.
+async fn refuse_trained_on(storage: &Store, run: &str) -> Result<(), TaskError> {
+    let record = RunRecord::load(storage, run).await?;
+    match record.map(|record| record.job.data.split) {
+        Some(Split::LeaveLastOut | Split::Provided { .. }) => Err(TaskError::Configuration(format!(
+            "run {run} was trained on its own test users (data.split), so it can't be compared with a run of other data: \
+             compare runs of the same data, or of split StrongGeneralization"
+        ))),
+        Some(Split::StrongGeneralization { .. }) | None => Ok(()),
+    }
 }
 
 /// Each user's values, the mean over the seeds where there is noise: `[metric][user]`.

@@ -11,7 +11,7 @@ mod tensorboard;
 use std::time::{Duration, Instant};
 
 use teasel_api::progress::EpochRecord;
-use teasel_storage::{Store, now_milliseconds};
+use teasel_storage::{Store, nonce, now_milliseconds};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -23,8 +23,6 @@ use tensorboard::events;
 const FOLDER: &str = "curves";
 /// How often files are written.
 const INTERVAL: Duration = Duration::from_secs(10);
-/// How long the end of training waits for what is still being written.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// An epoch and when it was done, in milliseconds since 1970.
 struct Point {
@@ -42,7 +40,8 @@ impl Point {
 pub(super) struct Curves {
     /// Items of the vocabulary.
     items: usize,
-    attempt: u32,
+    /// Of the files' names: the writer's term, so that later owners' files come later, and a nonce.
+    writer_name: String,
     segment: u32,
     since: Vec<Point>,
     written: Instant,
@@ -51,8 +50,8 @@ pub(super) struct Curves {
 }
 
 impl Curves {
-    /// The curves of an attempt at the run whose folder this is, which resumes with these epochs.
-    pub(super) fn new(runtime: &Handle, run: &Store, attempt: u32, items: usize, history: &[EpochRecord]) -> Self {
+    /// The curves of the owner by `term` of the run whose folder this is, which resumes with these epochs.
+    pub(super) fn new(runtime: &Handle, run: &Store, term: u64, items: usize, history: &[EpochRecord]) -> Self {
         let (files, mut written) = mpsc::unbounded_channel::<(String, Vec<u8>)>();
         let folder = run.sub(FOLDER);
         // One after the other: TensorBoard doesn't look for files before the newest that it has read.
@@ -64,7 +63,8 @@ impl Curves {
             }
         });
         let since = history.iter().map(Point::now).collect();
-        Curves { items, attempt, segment: 0, since, written: Instant::now(), files, writer }
+        let writer_name = format!("{term:08}.{}", &nonce()[..8]);
+        Curves { items, writer_name, segment: 0, since, written: Instant::now(), files, writer }
     }
 
     /// Adds an epoch that is done.
@@ -75,19 +75,21 @@ impl Curves {
         }
     }
 
-    /// Writes what isn't written yet.
-    pub(super) async fn finish(mut self) {
+    /// Writes what isn't written yet, and waits for it so long.
+    pub(super) async fn finish(mut self, patience: Duration) {
         self.write();
         let Curves { files, writer, .. } = self;
         drop(files);
-        if tokio::time::timeout(PATIENCE, writer).await.is_err() {
+        if tokio::time::timeout(patience, writer).await.is_err() {
             tracing::warn!("the last learning curves aren't written: storage is slow");
         }
     }
 
     fn write(&mut self) {
-        let Some(first) = self.since.first() else { return };
-        let name = format!("{:010}.{:06}.{:06}", first.time / 1000, self.attempt, self.segment);
+        if self.since.is_empty() {
+            return;
+        }
+        let name = format!("{}.{:06}", self.writer_name, self.segment);
         let lines: String = self.since.iter().map(|point| json_line(point) + "\n").collect();
         let files = [
             (format!("events.out.tfevents.{name}"), events(&self.since, self.items, self.segment == 0)),
@@ -122,12 +124,17 @@ mod tests {
                 curves.write();
             }
         }
-        curves.finish().await;
+        curves.finish(Duration::from_secs(60)).await;
         let mut names: Vec<String> =
             run.sub(FOLDER).list("").await.unwrap().into_iter().map(|(name, _)| name).collect();
         names.sort_unstable();
         assert_eq!(names.len(), 4, "{names:?}");
-        assert!(names[0].ends_with(".000003.000000.jsonl") && names[3].contains("tfevents"), "{names:?}");
+        assert!(
+            names[0].starts_with("epochs.00000003.")
+                && names[0].ends_with(".000000.jsonl")
+                && names[3].contains("tfevents"),
+            "{names:?}"
+        );
         let mut epochs = Vec::new();
         for name in &names[..2] {
             let lines = run.sub(FOLDER).get(name).await.unwrap();
