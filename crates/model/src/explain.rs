@@ -140,19 +140,27 @@ impl Scorer {
                 }
                 places.entry(facet).or_default().push((user, place));
             }
+            let row = batch.row(user);
             for (facet, places) in places {
-                let weighted =
-                    |entry: usize| batch.weight(entry) * shares[(entry - entries.start) * facets + facet];
+                let weighted: Vec<f32> = row
+                    .clone()
+                    .map(|entry| batch.weight(entry) * shares[(entry - entries.start) * facets + facet])
+                    .collect();
+                let weighted = |entry: usize| weighted[entry - row.start];
                 let square = |entry: usize| f64::from(weighted(entry)).powi(2);
-                let whole: f64 = batch.row(user).map(square).sum();
-                let mut entries: Vec<usize> =
-                    batch.row(user).filter(|entry| square(*entry) > SMALLEST_PART * whole).collect();
-                entries.sort_by(|left, right| weighted(*right).total_cmp(&weighted(*left)));
-                entries.truncate(MOST_LEFT_OUT);
+                let whole: f64 = row.clone().map(square).sum();
+                let mut left_out: Vec<usize> =
+                    row.clone().filter(|entry| square(*entry) > SMALLEST_PART * whole).collect();
+                if left_out.len() > MOST_LEFT_OUT {
+                    left_out.select_nth_unstable_by(MOST_LEFT_OUT, |left, right| {
+                        weighted(*right).total_cmp(&weighted(*left)).then(left.cmp(right))
+                    });
+                    left_out.truncate(MOST_LEFT_OUT);
+                }
                 let start = parts.rows.len();
                 let row = (user * facets + facet) as i64;
                 parts.push(row, 0, 0.0, 0.0, whole);
-                for entry in entries {
+                for entry in left_out {
                     let rest = whole - square(entry);
                     if rest < SMALLEST_REST * whole {
                         afresh.push(Afresh { row: parts.rows.len(), user, facet, entry });
@@ -206,13 +214,18 @@ impl Scorer {
 
 /// The items that add most, of those that add something.
 fn largest(whole: f32, without: &[f32], items: &[i64], most: usize) -> Vec<Contribution> {
-    let added = without.iter().zip(items);
-    let mut found: Vec<Contribution> = added
-        .map(|(without, item)| Contribution { item: *item as u32, score: whole - without })
-        .filter(|contribution| contribution.score > 0.0)
-        .collect();
-    found.sort_by(|left, right| right.score.total_cmp(&left.score).then(left.item.cmp(&right.item)));
-    found.truncate(most);
+    let mut found: Vec<Contribution> = Vec::with_capacity(most + 1);
+    for (without, item) in without.iter().zip(items) {
+        let contribution = Contribution { item: *item as u32, score: whole - without };
+        let before = |other: &Contribution| {
+            other.score > contribution.score || other.score == contribution.score && other.item < contribution.item
+        };
+        // Few are wanted, so nearly all of them end here.
+        if contribution.score > 0.0 && (found.len() < most || !found.last().is_some_and(before)) {
+            found.insert(found.partition_point(before), contribution);
+            found.truncate(most);
+        }
+    }
     found
 }
 
