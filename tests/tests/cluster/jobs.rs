@@ -106,6 +106,7 @@ async fn a_job_in_a_cluster_publishes_what_one_machine_does_and_tenants_see_noth
         assert!(!ours.users.is_empty() && ours.users == theirs.users, "the lists of {tenant} differ");
     }
 
+    what_is_measured_is_shown(&store, run).await;
     tenants_are_kept_apart(&store).await;
     pods_hold_their_own_secrets_only(&namespace.json(&["get", "pods"]).unwrap());
     wide_columns_tell_all(&namespace.kubectl(&["get", "recjob", "--output=wide"]).unwrap());
@@ -117,6 +118,23 @@ async fn a_job_in_a_cluster_publishes_what_one_machine_does_and_tenants_see_noth
         Ok(ours.is_empty().then_some(()))
     })
     .unwrap();
+}
+
+/// The files of a run that people look at are those of one machine's run.
+async fn what_is_measured_is_shown(store: &ObjectStore, run: &str) {
+    let run = store.open(&format!("films/runs/{run}")).unwrap();
+    let found: Vec<String> = run.list("").await.unwrap().into_iter().map(|(path, _)| path).collect();
+    for (folder, name) in [
+        ("report/", "/metrics.json"),
+        ("report/", "/portrait.json"),
+        ("report/", "/report.html"),
+        ("curves/events.out.tfevents.", ""),
+        ("curves/epochs.", ".jsonl"),
+    ] {
+        let path = found.iter().find(|path| path.starts_with(folder) && path.ends_with(name));
+        let path = path.unwrap_or_else(|| panic!("no {folder}*{name} among {found:?}"));
+        assert!(!run.get(path).await.unwrap().is_empty(), "{path}");
+    }
 }
 
 /// A tenant's identity reads its own users and the model; the store refuses it everything else.

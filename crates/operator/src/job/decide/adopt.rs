@@ -40,11 +40,12 @@ impl Plan<'_> {
         }
     }
 
-    /// Deletes the Service and the task file of an attempt whose Job was deleted, until its successor's Job is seen.
+    /// Deletes the Service and the task file of an attempt whose Job was deleted, or that was ended before it had one, until
+    /// its successor's Job is seen: an operator may have died between them and the Job.
     fn see_to_leftovers(&mut self, index: usize) {
         let attempt = &self.attempts()[index];
-        // The reason first: few attempts have it, and a task's newest is looked for among all of them.
-        if attempt.reason.as_deref() != Some(JOB_DELETED) {
+        // First what few attempts are: a task's newest is looked for among all of them.
+        if attempt.reason.as_deref() != Some(JOB_DELETED) && attempt.job_uid.is_some() {
             return;
         }
         let succeeded = self.newest(&TaskKey::of(attempt)).is_some_and(|newest| {

@@ -246,6 +246,25 @@ fn what_is_left_of_a_job_that_somebody_deleted_goes_though_the_operator_died() {
 }
 
 #[test]
+fn what_was_made_for_an_attempt_that_never_got_its_job_goes_when_it_is_ended() {
+    let mut world = World::new(&["a"], |_| {});
+    // The attempt stands in the status; the operator died before the Job, and maybe after the task file.
+    world.step(0);
+    assert!(world.children.is_empty() && !world.status().attempts.is_empty());
+    let deletes = |world: &World| {
+        let mut actions = world.decide().actions.into_iter();
+        actions.any(|action| matches!(action, Action::DeleteAttempt { .. }))
+    };
+    assert!(!deletes(&world), "it is still to be made");
+    world.edit(|job| job["spec"]["suspend"] = json!(true));
+    world.step(0);
+    assert!(deletes(&world));
+    world.edit(|job| job["spec"]["suspend"] = json!(false));
+    world.settle();
+    assert!(!deletes(&world), "the next attempt's Job is there");
+}
+
+#[test]
 fn a_place_can_be_corrected_while_what_it_lacks_is_waited_for() {
     let mut world = World::new(&["a"], |_| {});
     world.settle();
