@@ -8,6 +8,8 @@ EXAMPLE := examples/movielens-100k
 CLUSTER_TESTS := --test cluster --test cronjob --test robfig
 # Tests that wait for each other's nodes take threads, not cores.
 RUN_CLUSTER := cargo test --workspace --test cluster -- --test-threads 4
+# Those of the processes wait for half of their time, and so do those of the cluster.
+RUN_OTHERS := cargo test --workspace --all-targets -- --test-threads 2; cargo test --workspace --doc
 RUN_CRON := cargo test --workspace --test cronjob --test robfig
 
 .PHONY: help build demo test test-cluster test-deep cluster lint generate docs deny
@@ -25,11 +27,9 @@ demo: build ## Trains on MovieLens-100k with two workers and publishes for two t
 test: tools cluster-tools lint deny ## Runs everything that checks the project.
 	@scripts/movielens-100k
 	@scripts/seaweedfs > /dev/null
-	@$(ENVIRONMENT); \
-	cargo build --workspace --all-targets; \
-	cargo test --workspace --all-targets -- --test-threads 2; \
-	cargo test --workspace --doc
-	@$(MAKE) --no-print-directory test-cluster
+	@$(ENVIRONMENT); cargo build --workspace --all-targets
+	@$(MAKE) --no-print-directory cluster-tests
+	@$(ENVIRONMENT); scripts/side-by-side "$(RUN_OTHERS)" "$(RUN_CLUSTER)" "nice $(RUN_CRON)"
 
 test-cluster: tools cluster-tools cluster-tests ## Runs the tests that need Go or Kubernetes alone, on a cluster that they start (its build takes ten minutes, once).
 	@$(ENVIRONMENT); scripts/side-by-side "$(RUN_CLUSTER)" "nice $(RUN_CRON)"

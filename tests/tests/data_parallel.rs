@@ -11,7 +11,7 @@ use teasel_model::{BatchInput, Config, FacetVae, Likelihood};
 use teasel_tests::project::Project;
 use teasel_tests::runs::{events, newest_checkpoint, only_run, parameters, relative_difference};
 
-const TIMEOUT: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(300);
 const RANK: &str = "TEASEL_TEST_RANK";
 const USERS: usize = 500;
 const ITEMS: usize = 300;

@@ -36,10 +36,12 @@ fn a_job_runs_from_raw_files_to_every_users_list() {
     // Completeness isn't defined for so few test users.
     let measured = [
         "calibration@20",
+        "cold/ndcg@100",
         "coverage@20",
         "ease/ndcg@100",
         "facets/agreement",
         "facets/consistency",
+        "facets/effective",
         "facets/independence",
         "facets/lost-when-shuffled",
         "map@100",
@@ -49,6 +51,8 @@ fn a_job_runs_from_raw_files_to_every_users_list() {
         "popularity/ndcg@100",
         "recall@20",
         "recall@50",
+        "tenants/tenant-1/ndcg@100",
+        "tenants/tenant-2/ndcg@100",
     ];
     assert_eq!(metrics, measured);
     let (items, tenants) = interactions(&project);

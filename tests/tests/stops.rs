@@ -11,7 +11,7 @@ use teasel_tests::processes::{below, signal, wait_for};
 use teasel_tests::project::{Project, Running};
 use teasel_tests::runs;
 
-const DEADLINE: Duration = Duration::from_secs(120);
+const DEADLINE: Duration = Duration::from_secs(600);
 
 /// A job that trains for some seconds with two workers and a checkpoint a second.
 fn job(project: &Project, name: &str) -> PathBuf {

@@ -9,7 +9,7 @@ use rstest::rstest;
 use tch::{Device, Kind, Tensor};
 use teasel_c10d::{BucketSizes, Error, FusedAdam, Operation, ProcessGroup, Reducer, Store, zero_gradients};
 
-const TIMEOUT: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(120);
 const RANK: &str = "TEASEL_TEST_RANK";
 /// Small buckets, so that the few parameters here fill several.
 const BUCKETS: BucketSizes = BucketSizes { first: 1 << 10, others: 4 << 10 };

@@ -163,10 +163,7 @@ pub struct Completeness {
     /// How much each facet tells of one category alone.
     #[serde(default)]
     pub disentanglement: f64,
-    /// What completeness comes to where facets and categories are of different people.
-    #[serde(default)]
-    pub chance: f64,
-    /// What is told there.
+    /// How much is told where facets and categories are of different people.
     #[serde(default)]
     pub chance_r2: f64,
 }

@@ -21,9 +21,7 @@ pub struct Completeness {
     /// The same the other way round (DCI disentanglement): 1 where each facet tells of one category alone, 0 where each
     /// tells as much of all. Facets weigh as much as they tell.
     pub disentanglement: f64,
-    /// The first two where facets and categories are of different people: what chance alone comes to.
-    pub chance: f64,
-    /// See `chance`.
+    /// `r2` where facets and categories are of different people: what chance alone comes to.
     pub chance_r2: f64,
     /// Both for each category whose share differs among people; `None` for the others.
     #[serde(skip)]
@@ -54,7 +52,6 @@ pub fn completeness(facets: &Shares, categories: &Shares, seed: u64) -> Result<O
         completeness: told.completeness,
         r2: told.r2,
         disentanglement: told.disentanglement,
-        chance: chance.completeness,
         chance_r2: chance.r2,
         categories: told.categories,
     }))

@@ -59,9 +59,8 @@ fn completeness(own: &Conditions, untrained: &Conditions) -> Markup {
     let Some(found) = own.completeness else { return html! {} };
     let mut rows = vec![Dot::new("this model", found.completeness)];
     rows.extend(untrained.completeness.map(|other| Dot::new("untrained model", other.completeness)));
-    rows.push(Dot::new("people shuffled: chance", found.chance));
     rows.push(Dot::new("R² of this model's probes", found.r2));
-    rows.push(Dot::new("R² by chance", found.chance_r2));
+    rows.push(Dot::new("R², people shuffled: chance", found.chance_r2));
     let caption = html! {
         "How much of each category's share of a history one facet tells alone; 1 is best. R² is how much all facets tell "
         "of it: where that is near 0, the rest is chance."

@@ -11,19 +11,16 @@ mod groups;
 mod lists;
 pub(crate) mod measure;
 mod portrait;
+mod report;
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
 use teasel_api::outcome::{ExitCode, GATE_NOT_MET, Outcome};
-use teasel_api::progress::EpochRecord;
 use teasel_api::resolved::{Bound, Gate, Job};
 use teasel_api::task::{EvaluateTask, TaskKind};
 use teasel_data::{Dataset, HeldOut, HeldOutSet};
 use teasel_model::metrics::{Metric, mean};
 use teasel_model::{Config, FacetVae};
-use teasel_report::Portrait;
-use teasel_storage::manifest::File;
 use teasel_storage::run_log::{Claimed, Event, RunLog};
 use teasel_storage::{RunRecord, Store};
 
@@ -33,41 +30,16 @@ use crate::train::claim_of;
 use crate::worker::TaskContext;
 use crate::{outcome, places};
 pub(crate) use again::run as again;
-use baselines::Baseline;
 use best::best_model;
 use categories::Categories;
-use facets::{FacetMeasures, Grounds};
+use facets::Grounds;
 use gates::{GateResult, Measured};
-use groups::Group;
-use lists::{ListMeasures, Survey};
+use lists::Survey;
 use measure::recommend_items;
+use report::{Measures, Seen};
 
 /// The most test users that baselines make lists for.
 const MOST_COMPARED: usize = 10_000;
-
-/// `metrics.json`.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Report<'a> {
-    run: &'a str,
-    dataset: &'a str,
-    best_epoch: u32,
-    test_users: usize,
-    /// Of the model's lists.
-    #[serde(flatten)]
-    lists: &'a ListMeasures,
-    /// What is compared with it, on the same users.
-    baselines: &'a BTreeMap<&'static str, Baseline>,
-    facets: &'a FacetMeasures,
-    /// Test users with as little of their histories as cold users have. Unset where the filters leave nobody cold.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cold: Option<Group>,
-    /// Test users of each tenant apart. Empty without a tenant column.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    tenants: BTreeMap<String, Group>,
-    gates: &'a [GateResult],
-    history: &'a [EpochRecord],
-}
 
 /// Measures the best epoch's model on the test users, decides the gates, and writes model and report.
 pub(crate) async fn run(task: &EvaluateTask, context: &TaskContext<'_>) -> Result<Outcome, TaskError> {
@@ -137,11 +109,11 @@ pub(crate) async fn run(task: &EvaluateTask, context: &TaskContext<'_>) -> Resul
         metrics: lists.measures.metrics.clone(),
     };
     let manifest = model_store::write(&storage, new).await?;
-    let report = Report {
+    let measured = Measures {
         run: &task.run,
         dataset: &record.dataset,
         best_epoch: position.best.epoch,
-        test_users: test.keys.len(),
+        test_users: test.users(),
         lists: &lists.measures,
         baselines: &baselines,
         facets: &facets,
@@ -150,59 +122,29 @@ pub(crate) async fn run(task: &EvaluateTask, context: &TaskContext<'_>) -> Resul
         gates: &gates,
         history: &position.history,
     };
+    // What was asked of this evaluation may be newer than the run.
+    let job = Job { gates: task.gates.clone(), evaluation: task.evaluation, ..record.job.clone() };
+    let seen = Seen {
+        scorer: &scorer,
+        catalogue: &catalogue,
+        categories: categories.as_ref(),
+        dataset: &dataset,
+        job: &job,
+        preparation: task.preparation,
+    };
+    let report = report::write(writer.log(), &measured, &seen).await?;
     let mut told = lists.measures.by_name();
     let standard = measure::STANDARD_METRICS[0];
     told.extend(
         baselines.iter().filter_map(|(name, found)| Some((format!("{name}/{standard}"), found.value(standard)?))),
     );
     told.extend(facets.by_name());
-    told.extend(groups::by_name(report.cold.as_ref(), &report.tenants, standard));
-    let shares = scorer.item_shares()?;
-    let portrait = Portrait {
-        facets: portrait::facets(&shares, &catalogue, categories.as_ref()),
-        categories: categories.as_ref().map(|known| portrait::heat_map(&shares, known)),
-        map: portrait::map(&scorer, &shares, &catalogue)?,
-        tail: portrait::tail(&catalogue),
-        data: to_value(&dataset.report().await?)?,
-        // What was asked of this evaluation may be newer than the run.
-        job: to_value(&Job { gates: task.gates.clone(), evaluation: task.evaluation, ..record.job.clone() })?,
-        phases: portrait::phases(task.preparation, writer.log().state()),
-    };
-    let report = write_report(writer.log().folder(), &to_value(&report)?, &portrait).await?;
-
+    told.extend(groups::by_name(measured.cold.as_ref(), &measured.tenants, standard));
     let mut ended = describe(context, told, &gates, position.global_step);
     best.notice.iter().for_each(|notice| ended.message.push_str(&format!("; {notice}")));
     writer.append(Event::Modelled { manifest }).await?;
     writer.append(Event::Evaluated { report, subject: task.subject(), outcome: ended.clone() }).await?;
     Ok(ended)
-}
-
-fn to_value(value: &impl Serialize) -> Result<serde_json::Value, TaskError> {
-    serde_json::to_value(value).map_err(|error| TaskError::bug(error.to_string()))
-}
-
-/// Writes what was measured and shown, and the page that shows it. Returns the files, relative to the run's folder.
-async fn write_report(
-    folder: &Store,
-    measured: &serde_json::Value,
-    portrait: &Portrait,
-) -> Result<Vec<File>, TaskError> {
-    let bug = |error: serde_json::Error| TaskError::bug(format!("the report: {error}"));
-    let mut files = vec![
-        ("metrics.json", serde_json::to_vec_pretty(measured).map_err(bug)?),
-        ("portrait.json", serde_json::to_vec(portrait).map_err(bug)?),
-    ];
-    match serde_json::from_value(measured.clone()) {
-        Ok(measured) => files.push(("report.html", teasel_report::render(&measured, portrait).into_bytes())),
-        // A number that is none, say: no reason to fail a run that is measured.
-        Err(error) => tracing::warn!("no page is made of what was measured: {error}"),
-    }
-    let nonce = teasel_storage::nonce();
-    let mut written = Vec::new();
-    for (name, bytes) in files {
-        written.push(folder.put_described(&format!("report/{nonce}/{name}"), bytes.into()).await?);
-    }
-    Ok(written)
 }
 
 fn position_of(metrics: &[Metric], gate: &Gate) -> Result<usize, TaskError> {
