@@ -136,8 +136,48 @@ fn masked(checksum: u32) -> u32 {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
+    use teasel_api::progress::EpochRecord;
+
     use super::*;
+
+    /// The events of a file whose checksums hold.
+    fn read(mut file: &[u8]) -> Vec<Event> {
+        let mut events = Vec::new();
+        while !file.is_empty() {
+            let (length, rest) = file.split_at(8);
+            let (checksum, rest) = rest.split_at(4);
+            assert_eq!(checksum, masked(crc32c::crc32c(length)).to_le_bytes());
+            let (data, rest) = rest.split_at(u64::from_le_bytes(length.try_into().unwrap()) as usize);
+            let (checksum, rest) = rest.split_at(4);
+            assert_eq!(checksum, masked(crc32c::crc32c(data)).to_le_bytes());
+            events.push(Event::decode(data).unwrap());
+            file = rest;
+        }
+        events
+    }
+
+    #[test]
+    fn only_the_first_file_of_a_writer_takes_back_what_a_lost_one_has_written() {
+        let record = EpochRecord { epoch: 4, facet_shares: vec![0.5, 0.5], ..EpochRecord::default() };
+        let points = [Point { time: 1500, record }];
+        let starts = |events: &[Event]| -> Vec<i64> {
+            let is_start =
+                |event: &&Event| matches!(event.what, Some(What::SessionLog(SessionLog { status: START })));
+            events.iter().filter(is_start).map(|event| event.step).collect()
+        };
+        let (first, later) = (read(&events(&points, 10, true)), read(&events(&points, 10, false)));
+        assert_eq!((starts(&first), starts(&later)), (vec![4], vec![]));
+        for file in [first, later] {
+            assert_eq!(file[0].what, Some(What::FileVersion("brain.Event:2".into())));
+            let last = file.last().unwrap();
+            assert_eq!((last.step, last.wall_time), (4, 1.5));
+            let Some(What::Summary(summary)) = &last.what else { unreachable!("a summary comes last") };
+            assert!(summary.values.iter().any(|value| value.tag == "facets/items"));
+        }
+        assert!(events(&[], 10, true).is_empty());
+    }
 
     #[test]
     fn a_histogram_of_facets_has_their_items_around_their_numbers() {
