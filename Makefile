@@ -27,6 +27,8 @@ demo: build ## Trains on MovieLens-100k with two workers and publishes for two t
 test: tools cluster-tools lint deny ## Runs everything that checks the project.
 	@scripts/movielens-100k
 	@scripts/seaweedfs > /dev/null
+	@scripts/chromium > /dev/null
+	@scripts/tensorboard > /dev/null
 	@$(ENVIRONMENT); cargo build --workspace --all-targets
 	@$(MAKE) --no-print-directory cluster-tests
 	@$(ENVIRONMENT); scripts/side-by-side "$(RUN_OTHERS)" "$(RUN_CLUSTER)" "nice $(RUN_CRON)"

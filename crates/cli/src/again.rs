@@ -10,14 +10,13 @@ use teasel_api::task::{MeasureTask, Task};
 use crate::arguments::{CompareArguments, EvaluateArguments, RunReferenceArguments};
 use crate::failure::Failure;
 use crate::reference::{Reference, find};
-use crate::run::{Display, Interrupt, LocalWorkers};
+use crate::run::{Display, Interrupt, LocalWorkers, command_line};
 
 /// Measures one run.
 pub(crate) async fn evaluate(arguments: &EvaluateArguments) -> Result<(), Failure> {
     let reference = find(&arguments.reference).await?;
     let runs = vec![reference.record.run.clone()];
-    let command = format!("teasel evaluate {}", arguments.reference.run);
-    let found = measure(&reference, runs, &arguments.noise, arguments.seeds, command).await?;
+    let found = measure(&reference, runs, &arguments.noise, arguments.seeds).await?;
     show(&found, arguments.json)
 }
 
@@ -43,8 +42,7 @@ pub(crate) async fn compare(arguments: &CompareArguments) -> Result<(), Failure>
         }
     }
     let runs = references.iter().map(|reference| reference.record.run.clone()).collect();
-    let command = format!("teasel compare {}", arguments.runs.join(" "));
-    show(&measure(first, runs, &[], 1, command).await?, arguments.json)
+    show(&measure(first, runs, &[], 1).await?, arguments.json)
 }
 
 async fn measure(
@@ -52,9 +50,8 @@ async fn measure(
     runs: Vec<String>,
     noise: &[f64],
     seeds: u32,
-    command: String,
 ) -> Result<Comparison, Failure> {
-    let mut local = LocalWorkers::new(command, Interrupt::listen()?)?;
+    let mut local = LocalWorkers::new(command_line(), Interrupt::listen()?)?;
     let result = local.scratch().join("comparison.json");
     let place = Place { field: "storage", location: &reference.location };
     let environment = reference.secrets.environment([place]);

@@ -9,12 +9,12 @@ use teasel_storage::output::OutputLog;
 use crate::arguments::{PublishArguments, RollbackArguments};
 use crate::failure::Failure;
 use crate::reference::{Reference, find, open};
-use crate::run::{Interrupt, LocalWorkers, publish_tenant, scored_hash};
+use crate::run::{Interrupt, LocalWorkers, command_line, publish_tenant, scored_hash};
 
 /// Publishes a scored run.
 pub(crate) async fn publish(arguments: &PublishArguments) -> Result<(), Failure> {
     let reference = find(&arguments.reference).await?;
-    let mut local = LocalWorkers::new(format!("teasel publish {}", arguments.reference.run), Interrupt::listen()?)?;
+    let mut local = LocalWorkers::new(command_line(), Interrupt::listen()?)?;
     for tenant in tenants(&reference, arguments.tenant.as_deref())? {
         let run = reference.record.run.clone();
         let scored = scored_hash(&mut local, &reference.job, &reference.record, tenant, &reference.secrets).await?;
@@ -33,8 +33,7 @@ pub(crate) async fn publish(arguments: &PublishArguments) -> Result<(), Failure>
 /// Goes back to a run, or ends a hold.
 pub(crate) async fn rollback(arguments: &RollbackArguments) -> Result<(), Failure> {
     let reference = find(&arguments.reference).await?;
-    let mut local =
-        LocalWorkers::new(format!("teasel rollback {}", arguments.reference.run), Interrupt::listen()?)?;
+    let mut local = LocalWorkers::new(command_line(), Interrupt::listen()?)?;
     for tenant in tenants(&reference, arguments.tenant.as_deref())? {
         let action = if arguments.release {
             PublishAction::Release

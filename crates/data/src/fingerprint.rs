@@ -7,8 +7,10 @@ use teasel_api::resolved::Data;
 use crate::DataError;
 use crate::places::{InputFile, Part, Places, files};
 
-/// Version of the layout that this release writes and reads.
-pub(crate) const FORMAT_VERSION: u32 = 1;
+/// Version of the layout that this release writes. 2: held-out users have their tenants, items the facets that are known.
+pub(crate) const FORMAT_VERSION: u32 = 2;
+/// The oldest version that it reads.
+pub(crate) const OLDEST_VERSION: u32 = 1;
 
 /// The files of all inputs, at one moment.
 pub(crate) struct Listing {

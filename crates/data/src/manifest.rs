@@ -6,7 +6,7 @@ use teasel_storage::manifest::{self, File};
 use teasel_storage::{StorageError, Store};
 
 use crate::DataError;
-use crate::fingerprint::FORMAT_VERSION;
+use crate::fingerprint::{FORMAT_VERSION, OLDEST_VERSION};
 
 /// `datasets/<fingerprint>/manifest.json`. Names of files are relative to its folder.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -87,7 +87,7 @@ pub(crate) async fn open_manifest<M: DeserializeOwned>(
     let found: Option<M> = manifest::load(folder, "").await?;
     let found = found.ok_or_else(|| DataError::NotPrepared { uri: folder.uri() })?;
     match version(&found) {
-        FORMAT_VERSION => Ok(found),
+        OLDEST_VERSION..=FORMAT_VERSION => Ok(found),
         other => Err(DataError::Configuration(format!(
             "{} has format {other} instead of {FORMAT_VERSION}: prepare it anew",
             folder.uri()

@@ -85,14 +85,48 @@ impl Scorer {
             return Ok(Vec::new());
         }
         let _guard = tch::no_grad_guard();
-        let latents = self.encode(batch)?;
-        let latents = match self.config.likelihood {
-            Likelihood::Multinomial => latents.f_transpose(0, 1)?.f_contiguous()?,
-            Likelihood::Gaussian { .. } => latents,
-        };
+        let latents = self.decoded(batch)?;
         let seen = if exclude_seen { self.catalogue.columns(batch) } else { vec![Vec::new(); batch.users()] };
         let best = self.best(&latents, batch.users(), top_k, &seen)?;
         self.with_facets(&latents, best)
+    }
+
+    /// The best items of each user, without those of `excluded`, which has as many users: what a person has is more than
+    /// what the model is told of them.
+    ///
+    /// # Errors
+    /// [`ModelError::Input`] where both don't fit together.
+    pub fn recommend_without(
+        &mut self,
+        batch: &BatchInput<'_>,
+        excluded: &BatchInput<'_>,
+        top_k: usize,
+    ) -> Result<Vec<Vec<u32>>> {
+        batch.validate(self.config.items)?;
+        excluded.validate(self.config.items)?;
+        if excluded.users() != batch.users() {
+            let (users, others) = (batch.users(), excluded.users());
+            return Err(ModelError::Input(format!("{users} users, and what {others} have")));
+        }
+        if batch.users() == 0 {
+            return Ok(Vec::new());
+        }
+        let _guard = tch::no_grad_guard();
+        let latents = self.decoded(batch)?;
+        let best = self.best(&latents, batch.users(), top_k, &self.catalogue.columns(excluded))?;
+        Ok(best
+            .into_iter()
+            .map(|list| list.iter().map(|(_, column)| self.catalogue.item(*column)).collect())
+            .collect())
+    }
+
+    /// Users as the decoder takes them.
+    fn decoded(&self, batch: &BatchInput<'_>) -> Result<Tensor> {
+        let latents = self.encode(batch)?;
+        match self.config.likelihood {
+            Likelihood::Multinomial => Ok(latents.f_transpose(0, 1)?.f_contiguous()?),
+            Likelihood::Gaussian { .. } => Ok(latents),
+        }
     }
 
     /// What the model knows of each user, `[users, facets, dimensions]`, on the processor: a vector for each facet, of

@@ -16,7 +16,7 @@ pub(crate) fn page(measured: &Measured, portrait: &Portrait) -> Markup {
             p.quiet {
                 "Run " (measured.run) ", dataset " (measured.dataset) ". Measured on the model of epoch "
                 (measured.best_epoch) ", with " (crate::number::count(measured.test_users as u64))
-                " test users that training never saw."
+                " test users, of whom training never saw what is asked."
             }
         }
         (metrics::section(measured))

@@ -127,6 +127,16 @@ impl Local {
     }
 }
 
+/// This process's command line, as one would type it again.
+pub(crate) fn command_line() -> String {
+    let word = |argument: String| {
+        let is_plain = |letter: char| letter.is_alphanumeric() || "-_./:@=,".contains(letter);
+        if argument.chars().all(is_plain) { argument } else { format!("'{}'", argument.replace('\'', "'\\''")) }
+    };
+    let arguments = std::env::args_os().skip(1).map(|argument| word(argument.to_string_lossy().into_owned()));
+    std::iter::once("teasel".to_owned()).chain(arguments).collect::<Vec<_>>().join(" ")
+}
+
 /// The ends of the workers' logs.
 fn tails(folder: &Path) -> String {
     let mut text = String::new();

@@ -23,7 +23,7 @@ use local::Local;
 use stages::Stages;
 
 pub(crate) use interrupt::Interrupt;
-pub(crate) use local::Local as LocalWorkers;
+pub(crate) use local::{Local as LocalWorkers, command_line};
 pub(crate) use progress::Display;
 pub(crate) use stages::{publish as publish_tenant, scored_hash};
 

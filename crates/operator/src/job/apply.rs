@@ -125,6 +125,13 @@ async fn carry_out(
         Action::Freeze(part) => create(client, job, &build::frozen_config_map(job, part)).await.map(|_| ()),
         Action::Start(start) => begin(client, configuration, job, start).await,
         Action::DeleteAttempt { name, uid } => {
+            if uid.is_empty() {
+                // No Job vouches for what bears its name.
+                let owner = job.uid().unwrap_or_default();
+                delete_own(&Api::<Service>::namespaced(client.clone(), &namespace), name, &owner).await?;
+                delete_own(&Api::<ConfigMap>::namespaced(client.clone(), &namespace), name, &owner).await?;
+                return Ok(());
+            }
             // The Job last: as long as it is there, whoever looks next finds out that all of them must go.
             delete(&Api::<Service>::namespaced(client.clone(), &namespace), name, None).await?;
             delete(&Api::<ConfigMap>::namespaced(client.clone(), &namespace), name, None).await?;

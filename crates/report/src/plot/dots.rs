@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::WIDTH;
 use super::key::{colour, place, shape_of};
-use super::scale::{Scale, tick_text};
+use super::scale::Scale;
 use crate::number::short;
 
 /// A value.
@@ -48,10 +48,10 @@ pub(crate) fn dots(rows: &[Dot], within: &[f64], reference: Option<f64>) -> Mark
     let label = rows.iter().map(|row| format!("{}: {}", row.name, row.text())).collect::<Vec<_>>().join("; ");
     html! {
         svg viewBox=(format!("0 0 {WIDTH} {height}")) role="img" aria-label=(label) {
-            @for tick in &ticks {
+            @for (tick, text) in &ticks {
                 @let x = place(scale.at(*tick));
                 line.axis x1=(x) x2=(x) y1="0" y2=(height - BOTTOM) {}
-                text x=(x) y=(height - 5.0) text-anchor="middle" { (tick_text(*tick, &ticks)) }
+                text x=(x) y=(height - 5.0) text-anchor="middle" { (text) }
             }
             @if let Some(reference) = reference {
                 @let x = place(scale.at(reference));

@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::WIDTH;
 use super::key::{colour, place};
-use super::scale::{Scale, tick_text};
+use super::scale::Scale;
 
 /// A curve: its values at 1, 2, and so on.
 pub(crate) struct Series {
@@ -33,15 +33,13 @@ pub(crate) fn lines(series: &[Series], across: &str, mark: Option<(usize, &str)>
     let label = format!("{} over {across}", names.join(", "));
     html! {
         svg viewBox=(format!("0 0 {WIDTH} {HEIGHT}")) role="img" aria-label=(label) {
-            @for tick in &up_ticks {
+            @for (tick, text) in &up_ticks {
                 @let y = place(vertical.at(*tick));
                 line.axis x1=(LEFT) x2=(WIDTH - RIGHT) y1=(y) y2=(y) {}
-                text x=(LEFT - 5.0) y=(y) dy="0.35em" text-anchor="end" { (tick_text(*tick, &up_ticks)) }
+                text x=(LEFT - 5.0) y=(y) dy="0.35em" text-anchor="end" { (text) }
             }
-            @for tick in &across_ticks {
-                text x=(place(horizontal.at(*tick))) y=(HEIGHT - BOTTOM + 14.0) text-anchor="middle" {
-                    (tick_text(*tick, &across_ticks))
-                }
+            @for (tick, text) in &across_ticks {
+                text x=(place(horizontal.at(*tick))) y=(HEIGHT - BOTTOM + 14.0) text-anchor="middle" { (text) }
             }
             text x=(WIDTH - RIGHT) y=(HEIGHT - 4.0) text-anchor="end" { (across) }
             @if let Some((step, text)) = mark {

@@ -33,24 +33,19 @@ impl Scale {
         self.start + (value - self.low) / (self.high - self.low) * (self.end - self.start)
     }
 
-    /// Round values within the scale, about so many.
-    pub(super) fn ticks(&self, about: usize) -> Vec<f64> {
+    /// Round values within the scale, about so many, with their texts: as many digits as the values are apart.
+    pub(super) fn ticks(&self, about: usize) -> Vec<(f64, String)> {
         let rough = (self.high - self.low) / about.max(1) as f64;
         let magnitude = 10_f64.powf(rough.log10().floor());
         let step = [1.0, 2.0, 5.0, 10.0].into_iter().find(|factor| factor * magnitude >= rough).unwrap_or(10.0)
             * magnitude;
+        let digits = (-step.log10() - 1e-9).ceil().clamp(0.0, 9.0) as usize;
         let first = (self.low / step).ceil() as i64;
         let last = (self.high / step + 1e-9).floor() as i64;
         // Never more than fit, whatever numbers come.
-        (first..=last).take(4 * about.max(1)).map(|number| number as f64 * step).collect()
+        let values = (first..=last).take(4 * about.max(1)).map(|number| number as f64 * step);
+        values.map(|value| (value, format!("{value:.digits$}"))).collect()
     }
-}
-
-/// A tick's text: as many digits as the ticks are apart, or as it has where it is alone.
-pub(super) fn tick_text(value: f64, ticks: &[f64]) -> String {
-    let step = ticks.windows(2).map(|pair| pair[1] - pair[0]).reduce(f64::min).unwrap_or(value.abs()).max(1e-9);
-    let digits = (-step.log10()).ceil().clamp(0.0, 6.0) as usize;
-    format!("{value:.digits$}")
 }
 
 #[cfg(test)]
@@ -58,16 +53,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ticks_are_round_and_inside() {
-        let ticks = Scale::over([0.013, 0.44], 0.0, 100.0).ticks(4);
-        let texts: Vec<String> = ticks.iter().map(|tick| tick_text(*tick, &ticks)).collect();
-        assert_eq!(texts, ["0.2", "0.4"]);
-        let ticks = Scale::over([1.0, 93.0], 0.0, 100.0).ticks(4);
-        assert_eq!(ticks, [50.0]);
-        let ticks = Scale::over([0.0, 0.21], 0.0, 100.0).ticks(5);
-        let texts: Vec<String> = ticks.iter().map(|tick| tick_text(*tick, &ticks)).collect();
-        assert_eq!(texts, ["0.00", "0.05", "0.10", "0.15", "0.20"]);
-        assert_eq!(Scale::over([0.0, 100.0], 0.0, 100.0).ticks(5), [0.0, 20.0, 40.0, 60.0, 80.0, 100.0]);
+    fn ticks_are_round_and_inside_and_have_the_digits_that_tell_them_apart() {
+        let texts = |low, high, about| -> Vec<String> {
+            Scale::over([low, high], 0.0, 100.0).ticks(about).into_iter().map(|(_, text)| text).collect()
+        };
+        assert_eq!(texts(0.013, 0.44, 4), ["0.2", "0.4"]);
+        assert_eq!(texts(1.0, 93.0, 4), ["50"]);
+        assert_eq!(texts(0.31, 0.3904, 4), ["0.35"]);
+        assert_eq!(texts(0.0, 0.21, 5), ["0.00", "0.05", "0.10", "0.15", "0.20"]);
+        assert_eq!(texts(0.0, 100.0, 5), ["0", "20", "40", "60", "80", "100"]);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use teasel_model::measures::permutation;
 use teasel_model::{BatchInput, Scorer};
 
 use super::lists::{ListMeasures, Survey};
-use super::measure::recommend_items;
+use super::measure::{Rows, recommend_items};
 use crate::error::TaskError;
 
 /// The most tenants that are told of beyond `metrics.json`.
@@ -59,13 +59,8 @@ async fn cold_lists(
     let recommend = |batch: &BatchInput<'_>, length: usize| {
         let users = next..next + batch.users();
         next = users.end;
-        let known = users.clone().map(|user| test.fold_in.row(user).len()).max().unwrap_or(0);
-        let mut lists = recommend_items(scorer, batch, length + known)?;
-        for (user, list) in users.zip(&mut lists) {
-            list.retain(|item| test.fold_in.row(user).binary_search(item).is_err());
-            list.truncate(length);
-        }
-        Ok(lists)
+        let whole = Rows::of(&test.fold_in, &test.keys, users);
+        Ok(scorer.recommend_without(batch, &whole.input(), length)?)
     };
     Ok(survey.of(&short, recommend).await?.measures)
 }

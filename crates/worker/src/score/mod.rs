@@ -169,9 +169,7 @@ impl Shard<'_> {
         let mut scorer = self.model.vae.scorer(self.allowed)?;
         let popular = Popular::new(&self.model.catalogue.counts, self.allowed);
         let shows_people = self.context.index == 0 && tenant.report_people > 0;
-        let names = (tenant.name.as_str(), task.run.as_str());
-        let mut gallery = shows_people
-            .then(|| Gallery::new(&self.model.catalogue, names, tenant.exclude_seen, tenant.report_people));
+        let mut gallery = shows_people.then(|| Gallery::new(&self.model.catalogue, tenant, &task.run));
         let (mut done, mut cold, started) = (0u64, 0u64, Instant::now());
         let mut batches = Box::pin(users.stream(self.context.index, task.shards, BATCH_USERS));
         while let Some(batch) = batches.next().await {

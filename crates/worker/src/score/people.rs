@@ -1,5 +1,6 @@
 //! A page with some people's lists, beside these.
 
+use teasel_api::resolved::Tenant;
 use teasel_data::{Catalogue, TenantBatch};
 use teasel_model::Scorer;
 use teasel_report::{Listed, People, Person, render_people};
@@ -22,20 +23,23 @@ const SHORTEST: usize = 5;
 pub(super) struct Gallery<'a> {
     catalogue: &'a Catalogue,
     exclude_seen: bool,
+    /// Of a person's list.
+    length: usize,
     wanted: usize,
     people: People,
 }
 
 impl<'a> Gallery<'a> {
-    /// So many people of `tenant`, recommended to by a run's model.
-    pub(super) fn new(
-        catalogue: &'a Catalogue,
-        (tenant, run): (&str, &str),
-        exclude_seen: bool,
-        wanted: u32,
-    ) -> Self {
-        let people = People { tenant: tenant.to_owned(), run: run.to_owned(), people: Vec::new() };
-        Gallery { catalogue, exclude_seen, wanted: wanted as usize, people }
+    /// So many people of a tenant as it asks for, recommended to by a run's model.
+    pub(super) fn new(catalogue: &'a Catalogue, tenant: &Tenant, run: &str) -> Self {
+        let people = People { tenant: tenant.name.clone(), run: run.to_owned(), people: Vec::new() };
+        Gallery {
+            catalogue,
+            exclude_seen: tenant.exclude_seen,
+            length: LISTED.min(tenant.top_k as usize),
+            wanted: tenant.report_people as usize,
+            people,
+        }
     }
 
     /// Takes those of a batch that are still wanted.
@@ -49,7 +53,7 @@ impl<'a> Gallery<'a> {
                 continue;
             }
             let rows = Rows::of(&batch.interactions, &batch.keys, user..user + 1);
-            let lists = scorer.recommend(&rows.input(), LISTED, self.exclude_seen)?;
+            let lists = scorer.recommend(&rows.input(), self.length, self.exclude_seen)?;
             let reasons = scorer.explain(&rows.input(), &lists, REASONS)?;
             let list = lists.iter().flatten().zip(reasons.iter().flatten()).map(|(recommended, reasons)| Listed {
                 name: self.name(recommended.item),

@@ -132,6 +132,23 @@ async fn nothing_is_started_from_fields_that_could_not_be_written_down() {
     assert!(cluster.object(&format!("/jobs/{}", first.name)).is_none());
 }
 
+#[tokio::test]
+async fn of_an_attempt_without_a_job_only_what_is_the_jobs_own_goes() {
+    let cluster = FakeCluster::default();
+    let [first, second] = scores();
+    for start in [&first, &second] {
+        super::tests::start(&cluster, &reaching("10.0.0.0/8"), start).await.unwrap();
+    }
+    cluster.edit(&format!("/configmaps/{}", second.name), |map| {
+        map["metadata"]["ownerReferences"][0]["uid"] = json!("another");
+    });
+    for (start, is_left) in [(first, false), (second, true)] {
+        let action = Action::DeleteAttempt { name: start.name.clone(), uid: String::new() };
+        carry_out(&cluster.client(), &reaching("10.0.0.0/8"), &films(|_| {}), &action).await.unwrap();
+        assert_eq!(cluster.object(&format!("/configmaps/{}", start.name)).is_some(), is_left);
+    }
+}
+
 /// The rules of the chart's role.
 fn rules() -> Vec<Value> {
     let helpers = include_str!("../../../../../charts/teasel/templates/_helpers.tpl");

@@ -14,6 +14,10 @@ use crate::task_key::TaskKey;
 /// Reason of an attempt whose Job somebody has deleted.
 const JOB_DELETED: &str = "JobDeleted";
 
+/// How long what was made for an attempt without a Job is looked for: a task that has no further attempt would have it done
+/// for ever.
+const LEFTOVERS: SignedDuration = SignedDuration::from_hours(1);
+
 impl Plan<'_> {
     /// Records the Jobs of attempts and the ends of those that have ended.
     pub(super) fn adopt(&mut self) {
@@ -40,12 +44,14 @@ impl Plan<'_> {
         }
     }
 
-    /// Deletes the Service and the task file of an attempt whose Job was deleted, or that was ended before it had one, until
-    /// its successor's Job is seen: an operator may have died between them and the Job.
+    /// Deletes the Service and the task file of an attempt whose Job was deleted, or that was suspended before it had one
+    /// (an operator may have died between them and the Job), until its successor's Job is seen.
     fn see_to_leftovers(&mut self, index: usize) {
         let attempt = &self.attempts()[index];
         // First what few attempts are: a task's newest is looked for among all of them.
-        if attempt.reason.as_deref() != Some(JOB_DELETED) && attempt.job_uid.is_some() {
+        let is_unmade = attempt.job_uid.is_none() && attempt.outcome == Some(AttemptOutcome::Suspended);
+        let is_past = attempt.end_time.is_some_and(|end| self.now.duration_since(end) > LEFTOVERS);
+        if attempt.reason.as_deref() != Some(JOB_DELETED) && (!is_unmade || is_past) {
             return;
         }
         let succeeded = self.newest(&TaskKey::of(attempt)).is_some_and(|newest| {
