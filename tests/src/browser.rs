@@ -93,9 +93,9 @@ fn browse(
 fn framed(page: &str, width: u32) -> String {
     let escaped = page.replace('&', "&amp;").replace('"', "&quot;");
     let probe = r#"
-      const frame = document.querySelector('iframe');
-      frame.addEventListener('load', () => {
-        const page = frame.contentDocument;
+      // Which comes after that of the frame, and can't have come before this script.
+      addEventListener('load', () => {
+        const page = document.querySelector('iframe').contentDocument;
         const place = image => { const at = image.getBoundingClientRect(); return [at.x, at.y, at.width, at.height].map(Math.round); };
         const found = {
           width: page.documentElement.scrollWidth,
