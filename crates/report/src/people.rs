@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use crate::number::count;
 use crate::page::document;
-use crate::plot::{colour, shape_of};
+use crate::plot::facet_mark;
 
 /// Some people of one tenant.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -91,7 +91,7 @@ fn section(person: &Person) -> Markup {
 fn mark(facet: usize) -> Markup {
     html! {
         span.chip.mark title=(format!("facet {facet}")) {
-            svg viewBox="0 0 26 12" aria-hidden="true" { (shape_of(facet).mark(13.0, 6.0, 4.5, &colour(facet), None)) }
+            (facet_mark(facet))
             (facet)
         }
     }

@@ -47,26 +47,12 @@ pub fn completeness(facets: &Shares, categories: &Shares, seed: u64) -> Result<O
     let Some(told) = told(facets, categories) else { return Ok(None) };
     let others = facets.pick(permutation(facets.rows(), seed, 0))?;
     // Categories differ among people in any order, so there is an answer.
-    let chance = self::told(&others, categories).unwrap_or_default();
-    Ok(Some(Completeness {
-        completeness: told.completeness,
-        r2: told.r2,
-        disentanglement: told.disentanglement,
-        chance_r2: chance.r2,
-        categories: told.categories,
-    }))
+    let chance = self::told(&others, categories);
+    Ok(Some(Completeness { chance_r2: chance.map_or(0.0, |chance| chance.r2), ..told }))
 }
 
-/// What probes tell of the categories.
-#[derive(Default)]
-struct Told {
-    completeness: f64,
-    r2: f64,
-    disentanglement: f64,
-    categories: Vec<Option<(f64, f64)>>,
-}
-
-fn told(facets: &Shares, categories: &Shares) -> Option<Told> {
+/// What probes tell of the categories, with nothing to say of chance.
+fn told(facets: &Shares, categories: &Shares) -> Option<Completeness> {
     let people = facets.rows();
     let rows: Vec<f64> = (0..people).flat_map(|person| facets.row(person)).copied().collect();
     let columns = facets.columns();
@@ -90,10 +76,11 @@ fn told(facets: &Shares, categories: &Shares) -> Option<Told> {
     }
     let told: f64 = known.iter().map(|(_, r2)| r2).sum();
     let weighted: f64 = known.iter().map(|(completeness, r2)| completeness * r2).sum();
-    Some(Told {
+    Some(Completeness {
         completeness: if told > 0.0 { weighted / told } else { 0.0 },
         r2: told / known.len() as f64,
         disentanglement: disentanglement(&told_by, known.len()),
+        chance_r2: 0.0,
         categories: found,
     })
 }

@@ -127,10 +127,7 @@ async fn carry_out(
         Action::DeleteAttempt { name, uid } => {
             if uid.is_empty() {
                 // No Job vouches for what bears its name.
-                let owner = job.uid().unwrap_or_default();
-                delete_own(&Api::<Service>::namespaced(client.clone(), &namespace), name, &owner).await?;
-                delete_own(&Api::<ConfigMap>::namespaced(client.clone(), &namespace), name, &owner).await?;
-                return Ok(());
+                return Ok(delete_leftovers(client, job, name).await?);
             }
             // The Job last: as long as it is there, whoever looks next finds out that all of them must go.
             delete(&Api::<Service>::namespaced(client.clone(), &namespace), name, None).await?;
@@ -159,10 +156,7 @@ async fn begin(
     let error = refused(start, error);
     if matches!(error, ApplyError::Refused { .. }) {
         // The next attempt makes its own.
-        let namespace = job.namespace().unwrap_or_default();
-        let owner = job.uid().unwrap_or_default();
-        delete_own(&Api::<Service>::namespaced(client.clone(), &namespace), &start.name, &owner).await?;
-        delete_own(&Api::<ConfigMap>::namespaced(client.clone(), &namespace), &start.name, &owner).await?;
+        delete_leftovers(client, job, &start.name).await?;
     }
     Err(error)
 }
@@ -266,6 +260,14 @@ fn compare(found: &impl Resource, object: &impl Resource, owner: &str) -> Create
         }
         Some(_) => Created::There,
     }
+}
+
+/// Deletes what was made for an attempt that has no Job, as far as it is the job's own.
+async fn delete_leftovers(client: &Client, job: &RecommenderJob, name: &str) -> Result<(), kube::Error> {
+    let namespace = job.namespace().unwrap_or_default();
+    let owner = job.uid().unwrap_or_default();
+    delete_own(&Api::<Service>::namespaced(client.clone(), &namespace), name, &owner).await?;
+    delete_own(&Api::<ConfigMap>::namespaced(client.clone(), &namespace), name, &owner).await
 }
 
 /// Deletes an object of that name, if it is the owner's.

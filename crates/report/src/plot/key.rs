@@ -31,52 +31,27 @@ pub(crate) fn shape_of(index: usize) -> Shape {
 impl Shape {
     /// The mark around a place, `size` from the middle to the edge.
     pub(crate) fn mark(self, x: f64, y: f64, size: f64, colour: &str, title: Option<&str>) -> Markup {
-        let (left, right, top, bottom) = (x - size, x + size, y - size, y + size);
+        let title = html! { @if let Some(title) = title { title { (title) } } };
+        let [left, right, top, bottom] = [x - size, x + size, y - size, y + size].map(place);
+        let (x, y) = (place(x), place(y));
         let path = match self {
-            Shape::Circle => {
-                return html! {
-                    circle cx=(place(x)) cy=(place(y)) r=(place(size)) fill=(colour) {
-                        @if let Some(title) = title { title { (title) } }
-                    }
-                };
-            }
-            Shape::Square => {
-                format!("M{} {}H{}V{}H{}Z", place(left), place(top), place(right), place(bottom), place(left))
-            }
-            Shape::Triangle => {
-                format!("M{} {}L{} {}H{}Z", place(x), place(top), place(right), place(bottom), place(left))
-            }
-            Shape::Diamond => format!(
-                "M{} {}L{} {}L{} {}L{} {}Z",
-                place(x),
-                place(top),
-                place(right),
-                place(y),
-                place(x),
-                place(bottom),
-                place(left),
-                place(y)
-            ),
+            Shape::Circle => return html! { circle cx=(x) cy=(y) r=(place(size)) fill=(colour) { (title) } },
+            Shape::Square => format!("M{left} {top}H{right}V{bottom}H{left}Z"),
+            Shape::Triangle => format!("M{x} {top}L{right} {bottom}H{left}Z"),
+            Shape::Diamond => format!("M{x} {top}L{right} {y}L{x} {bottom}L{left} {y}Z"),
             Shape::Cross => {
-                let path = format!(
-                    "M{} {}L{} {}M{} {}L{} {}",
-                    place(left),
-                    place(top),
-                    place(right),
-                    place(bottom),
-                    place(left),
-                    place(bottom),
-                    place(right),
-                    place(top)
-                );
-                return html! {
-                    path d=(path) stroke=(colour) stroke-width="1.5" fill="none" {
-                        @if let Some(title) = title { title { (title) } }
-                    }
-                };
+                let path = format!("M{left} {top}L{right} {bottom}M{left} {bottom}L{right} {top}");
+                return html! { path d=(path) stroke=(colour) stroke-width="1.5" fill="none" { (title) } };
             }
         };
-        html! { path d=(path) fill=(colour) { @if let Some(title) = title { title { (title) } } } }
+        html! { path d=(path) fill=(colour) { (title) } }
+    }
+}
+
+/// The mark of a facet beside text: its colour and its shape wherever it is drawn.
+pub(crate) fn facet_mark(facet: usize) -> Markup {
+    html! {
+        svg viewBox="0 0 26 12" aria-hidden="true" { (shape_of(facet).mark(13.0, 6.0, 4.5, &colour(facet), None)) }
     }
 }
 

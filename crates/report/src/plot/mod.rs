@@ -7,7 +7,7 @@ mod scale;
 mod scatter;
 
 pub(crate) use dots::{Dot, dots};
-pub(crate) use key::{COLOURS, colour, shape_of};
+pub(crate) use key::{COLOURS, facet_mark};
 pub(crate) use lines::{Series, lines};
 pub(crate) use scatter::{Point, scatter};
 

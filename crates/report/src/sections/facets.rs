@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use crate::number::{percent, short};
-use crate::plot::{Point, colour, scatter, shape_of};
+use crate::plot::{Point, facet_mark, scatter};
 use crate::portrait::{Facet, HeatMap, MapItem, Portrait};
 
 pub(crate) fn section(portrait: &Portrait) -> Markup {
@@ -24,17 +24,10 @@ pub(crate) fn section(portrait: &Portrait) -> Markup {
     }
 }
 
-/// A facet's mark: colour and shape as in the map.
-fn mark(facet: usize) -> Markup {
-    html! {
-        svg viewBox="0 0 26 12" aria-hidden="true" { (shape_of(facet).mark(13.0, 6.0, 4.5, &colour(facet), None)) }
-    }
-}
-
 fn card(number: usize, facet: &Facet) -> Markup {
     html! {
         div.card {
-            h3.key { span { (mark(number)) "Facet " (number) } span { (percent(facet.share)) " of the items" } }
+            h3.key { span { (facet_mark(number)) "Facet " (number) } span { (percent(facet.share)) " of the items" } }
             ol { @for item in &facet.items { li { (item.name) " " span.quiet { (percent(item.share)) } } } }
             @for category in &facet.categories {
                 span.chip title=(format!("{} of the facet", percent(category.share))) {
@@ -76,7 +69,7 @@ fn map(items: &[MapItem], facets: &[usize]) -> Markup {
         figure.card {
             h3 { "Map of the items" }
             (scatter(&points, &format!("{} items in a plane, by facet", items.len())))
-            div.key { @for facet in facets { span { (mark(*facet)) "facet " (facet) } } }
+            div.key { @for facet in facets { span { (facet_mark(*facet)) "facet " (facet) } } }
             figcaption {
                 "The " (items.len()) " most popular items: the two main directions of the vectors that the model has learnt for them "
                 "(principal components). Colour and shape are the facet that an item has most of."

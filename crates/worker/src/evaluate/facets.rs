@@ -98,16 +98,17 @@ pub(super) struct Grounds<'a> {
     pub(super) known: Option<&'a Categories>,
 }
 
-/// Measures a model's facets. `own` are its values of `metric` for the test users.
+/// Measures a model's facets, with its scorer. `own` are its values of `metric` for the test users.
 pub(super) async fn measure(
     vae: &FacetVae,
+    scorer: &Scorer,
     grounds: Grounds<'_>,
     test: &HeldOut,
     metric: Metric,
     own: &[f64],
 ) -> Result<FacetMeasures, TaskError> {
     let (people, _) = sample(test, MOST_PEOPLE);
-    let conditions = conditions(&vae.scorer(None)?, grounds, &people).await?;
+    let conditions = conditions(scorer, grounds, &people).await?;
     let untrained = {
         let untrained = FacetVae::new(vae.config().clone())?;
         self::conditions(&untrained.scorer(None)?, grounds, &people).await?

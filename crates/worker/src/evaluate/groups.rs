@@ -107,7 +107,7 @@ fn shortened(test: &HeldOut, most: usize) -> HeldOut {
         let weights = weights.map(|weights| kept.iter().map(|entry| weights[*entry]).collect::<Vec<_>>());
         fold_in.push(&items, weights.as_deref());
     }
-    HeldOut { fold_in, ..test.clone() }
+    HeldOut { keys: test.keys.clone(), fold_in, held_out: test.held_out.clone() }
 }
 
 #[cfg(test)]

@@ -88,7 +88,7 @@ pub(crate) async fn run(task: &EvaluateTask, context: &TaskContext<'_>) -> Resul
     context.progress.update(|progress| progress.message = "measuring facets".into());
     let known = Categories::known_facets(&catalogue)?;
     let grounds = Grounds { categories: categories.as_ref(), known: known.as_ref() };
-    let facets = facets::measure(&vae, grounds, &test, metrics[0], &values[0]).await?;
+    let facets = facets::measure(&vae, &scorer, grounds, &test, metrics[0], &values[0]).await?;
     let cold = groups::cold(&survey, &mut scorer, &test, &record.job.data).await?;
     let tenants = groups::tenants(&survey, &mut scorer, &test, &record.job, &dataset).await?;
     let mut gates = Vec::with_capacity(task.gates.len());

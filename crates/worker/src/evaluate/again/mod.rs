@@ -2,7 +2,7 @@
 
 mod noise;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use teasel_api::comparison::{Compared, ComparedMetric, Comparison, Interval};
 use teasel_api::outcome::{ExitCode, Outcome};
@@ -25,11 +25,16 @@ use crate::{outcome, places};
 pub(crate) async fn run(task: &MeasureTask, context: &TaskContext<'_>) -> Result<Outcome, TaskError> {
     let storage = places::storage(&task.storage)?;
     tch::set_num_threads(context.file.threads_per_process.max(1) as i32);
-    let first = task.runs.first().ok_or_else(|| TaskError::usage("no run to measure"))?;
-    let dataset = dataset_of(&storage, first).await?;
+    let mut records = Vec::new();
+    for run in &task.runs {
+        let record = RunRecord::load(&storage, run).await?;
+        records.push(record.ok_or_else(|| TaskError::Missing(format!("there is no run {run}")))?);
+    }
+    let first = records.first().ok_or_else(|| TaskError::usage("no run to measure"))?;
+    let dataset = Dataset::open(&storage, &first.dataset).await?;
     let test = dataset.held_out(HeldOutSet::Test).await?;
     let test_users = test.users();
-    let users = common_users(&storage, &dataset, test, &task.runs).await?;
+    let users = common_users(&storage, test, &records).await?;
     if users.users() == 0 {
         let message = format!("the runs have no test user in common: {}", task.runs.join(", "));
         return Err(TaskError::Configuration(message));
@@ -55,45 +60,33 @@ pub(crate) async fn run(task: &MeasureTask, context: &TaskContext<'_>) -> Result
     Ok(outcome::ended(context.file, ExitCode::Done, "Measured", format!("measured on {} users", users.users())))
 }
 
-async fn dataset_of(storage: &Store, run: &str) -> Result<Dataset, TaskError> {
-    let record = RunRecord::load(storage, run).await?;
-    let record = record.ok_or_else(|| TaskError::Missing(format!("there is no run {run}")))?;
-    Ok(Dataset::open(storage, &record.dataset).await?)
-}
-
-/// The users of `test`, which is of `dataset`, that every run's own dataset has for testing too: to another run they may
+/// The users of `test`, which is the first run's, that every run's own dataset has for testing too: to another run they may
 /// be users that it was trained on.
-async fn common_users(
-    storage: &Store,
-    dataset: &Dataset,
-    test: HeldOut,
-    runs: &[String],
-) -> Result<HeldOut, TaskError> {
-    let mut kept: Vec<usize> = (0..test.users()).collect();
-    let mut seen = HashSet::from([dataset.fingerprint().to_owned()]);
-    for run in runs {
-        let other = dataset_of(storage, run).await?;
-        if seen.insert(other.fingerprint().to_owned()) {
-            for run in [&runs[0], run] {
-                refuse_trained_on(storage, run).await?;
-            }
-            let keys: HashSet<u64> = other.held_out(HeldOutSet::Test).await?.keys.into_iter().collect();
-            kept.retain(|user| keys.contains(&test.keys[*user]));
-        }
+async fn common_users(storage: &Store, test: HeldOut, runs: &[RunRecord]) -> Result<HeldOut, TaskError> {
+    let datasets: BTreeSet<&str> = runs.iter().map(|run| run.dataset.as_str()).collect();
+    if datasets.len() == 1 {
+        return Ok(test);
     }
-    Ok(if kept.len() == test.users() { test } else { test.pick(&kept) })
+    runs.iter().try_for_each(refuse_trained_on)?;
+    let mut kept: Vec<usize> = (0..test.users()).collect();
+    for dataset in datasets.into_iter().filter(|dataset| *dataset != runs[0].dataset) {
+        let other = Dataset::open(storage, dataset).await?.held_out(HeldOutSet::Test).await?;
+        let keys: HashSet<u64> = other.keys.into_iter().collect();
+        kept.retain(|user| keys.contains(&test.keys[*user]));
+    }
+    Ok(test.pick(&kept))
 }
 
 /// Refuses a run whose test users train too, as in every split but one: on other data than its own, what is asked of them
 /// may be what it was trained on.
-async fn refuse_trained_on(storage: &Store, run: &str) -> Result<(), TaskError> {
-    let record = RunRecord::load(storage, run).await?;
-    match record.map(|record| record.job.data.split) {
-        Some(Split::LeaveLastOut | Split::Provided { .. }) => Err(TaskError::Configuration(format!(
-            "run {run} was trained on its own test users (data.split), so it can't be compared with a run of other data: \
-             compare runs of the same data, or of split StrongGeneralization"
+fn refuse_trained_on(record: &RunRecord) -> Result<(), TaskError> {
+    match record.job.data.split {
+        Split::LeaveLastOut | Split::Provided { .. } => Err(TaskError::Configuration(format!(
+            "run {} was trained on its own test users (data.split), so it can't be compared with a run of other data: \
+             compare runs of the same data, or of split StrongGeneralization",
+            record.run
         ))),
-        Some(Split::StrongGeneralization { .. }) | None => Ok(()),
+        Split::StrongGeneralization { .. } => Ok(()),
     }
 }
 
