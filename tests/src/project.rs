@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 
 use serde_json::{Value, json};
+use teasel_storage::testing::workspace;
 
 /// A program of this workspace.
 ///
@@ -117,7 +118,7 @@ impl Project {
     /// # Errors
     /// Where the example can't be read, or its data isn't there yet (`scripts/movielens-100k`).
     pub fn movielens(&self, name: &str, split: u64, seed: u64, gaussian: bool) -> anyhow::Result<PathBuf> {
-        let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/movielens-100k").canonicalize()?;
+        let example = workspace()?.join("examples/movielens-100k");
         anyhow::ensure!(example.join("data/interactions.inter").exists(), "no data: run scripts/movielens-100k");
         let text = std::fs::read_to_string(example.join("job.yaml"))?;
         let changed = [

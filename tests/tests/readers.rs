@@ -1,24 +1,23 @@
 //! What the README tells to copy works, with a reader that knows nothing of this project.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::path::Path;
 use std::process::Command;
 
 use serde_json::json;
+use teasel_storage::testing::workspace;
 use teasel_tests::lists::published;
 use teasel_tests::project::Project;
 
 /// The README's block of Python.
 fn python() -> String {
-    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md")).unwrap();
+    let readme = std::fs::read_to_string(workspace().unwrap().join("README.md")).unwrap();
     let block = readme.split("```python\n").nth(1).expect("the README has a block of Python");
     block.split("```").next().unwrap().to_owned()
 }
 
 #[test]
 fn duckdb_reads_published_lists_by_the_readmes_lines() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let installed = Command::new(root.join("scripts/duckdb")).output().unwrap();
+    let installed = Command::new(workspace().unwrap().join("scripts/duckdb")).output().unwrap();
     assert!(installed.status.success(), "{installed:?}");
     let project = Project::generate(200, 60, 4000);
     project.run(&project.job("job", |spec| spec["scoring"]["shards"] = json!(2)));

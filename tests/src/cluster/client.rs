@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use serde_json::Value;
+use teasel_storage::testing::workspace;
 
 use super::Cluster;
-use super::command::{good, root, script};
+use super::command::{good, script};
 use crate::project::{Ended, program};
 
 /// How long tests wait for what takes seconds on a machine that does nothing else, and minutes on one with too much to do.
@@ -66,7 +67,7 @@ impl Cluster {
     /// # Errors
     /// Where one is refused or not served.
     pub fn install_resources(&self) -> Result<()> {
-        let folder = root().join("crds").display().to_string();
+        let folder = workspace()?.join("crds").display().to_string();
         self.kubectl(&["apply", "--server-side", "--force-conflicts", "--filename", &folder])?;
         self.kubectl(&["wait", "--for", "condition=Established", "--timeout", "300s", "--filename", &folder])?;
         Ok(())

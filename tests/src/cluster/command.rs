@@ -1,22 +1,18 @@
 //! Programs of this project's folder.
 
 use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use anyhow::{Context, Result, bail};
-
-/// The project's folder.
-pub(super) fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").components().collect()
-}
+use teasel_storage::testing::workspace;
 
 /// Runs a script of the project and returns what it prints.
 ///
 /// # Errors
 /// Where it fails, with what it said.
 pub fn script(path: &str, arguments: &[impl AsRef<OsStr>]) -> Result<String> {
-    let program = root().join(path);
+    let program = workspace()?.join(path);
     let output = Command::new(&program).args(arguments).stderr(Stdio::piped()).stdin(Stdio::null()).output();
     let output = output.with_context(|| format!("{path} can't start"))?;
     Ok(good(&program, arguments, output)?.trim_end().to_owned())

@@ -4,8 +4,8 @@ use std::sync::PoisonError;
 
 use anyhow::Result;
 use serde_json::{Value, json};
+use teasel_storage::testing::workspace;
 
-use super::command::root;
 use super::{Cluster, Image};
 use crate::project::program;
 
@@ -86,7 +86,7 @@ impl Cluster {
         self.provide_release(wanted.release)?;
         let file = self.caches.path().join("values.json");
         std::fs::write(&file, wanted.values().to_string())?;
-        let (chart, file) = (root().join("charts/teasel").display().to_string(), file.display().to_string());
+        let (chart, file) = (workspace()?.join("charts/teasel").display().to_string(), file.display().to_string());
         // Another test may have applied the custom resources by hand.
         let adopted = "--take-ownership";
         let namespace = ["--namespace", OPERATOR_NAMESPACE, "--create-namespace"];

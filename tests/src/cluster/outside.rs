@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use serde_json::json;
+use teasel_storage::testing::workspace;
 
-use super::command::root;
 use super::{Cluster, OPERATOR_NAMESPACE, wait_for};
 use crate::project::program;
 
@@ -42,7 +42,7 @@ impl Cluster {
         let folder = self.caches.path();
         let file = folder.join("outside-values.json");
         std::fs::write(&file, values.to_string())?;
-        let chart = root().join("charts/teasel").display().to_string();
+        let chart = workspace()?.join("charts/teasel").display().to_string();
         let values = file.display().to_string();
         let namespace = ["--namespace", OPERATOR_NAMESPACE, "--create-namespace", "--take-ownership"];
         let arguments = ["upgrade", "--install", "teasel", &chart, "--values", &values, "--set", "replicas=0"];

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result, bail};
+use teasel_storage::testing::workspace;
 
-use super::command::root;
 use super::{Nodes, Options};
 
 /// A running `tests/cluster/cluster`. It takes the cluster down when its standard input ends: when this is dropped, or
@@ -18,7 +18,7 @@ pub(super) struct Supervisor {
 
 impl Supervisor {
     pub(super) fn start(options: &Options) -> Result<Self> {
-        let mut command = Command::new(root().join("tests/cluster/cluster"));
+        let mut command = Command::new(workspace()?.join("tests/cluster/cluster"));
         let mut option = |name: &str, value: String| {
             command.args([name, &value]);
         };

@@ -2,9 +2,11 @@
 
 mod fault;
 mod seaweedfs;
+mod workspace;
 
 pub use fault::{Fault, FaultyStore, Operation, Pause};
 pub use seaweedfs::{Identity, SeaweedFs};
+pub use workspace::workspace;
 
 use std::sync::Arc;
 

@@ -11,6 +11,7 @@ use object_store::aws::AmazonS3Builder;
 use object_store::{ClientOptions, ObjectStoreExt, PutPayload, RetryConfig};
 use teasel_api::location::{Location, SecretRef};
 
+use super::workspace;
 use crate::Credentials;
 
 const ACCESS_KEY: &str = "teasel";
@@ -55,7 +56,7 @@ impl SeaweedFs {
     /// # Errors
     /// Where the script fails, with what it said.
     pub fn program() -> io::Result<PathBuf> {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scripts/seaweedfs");
+        let script = workspace()?.join("scripts/seaweedfs");
         let output = Command::new(&script).stderr(Stdio::inherit()).output()?;
         let path = String::from_utf8_lossy(&output.stdout).trim().to_owned();
         if !output.status.success() || path.is_empty() {
