@@ -84,10 +84,20 @@ impl Plan<'_> {
         if attempt.task == TaskKind::Publish {
             let mut tenants = job.scoring.tenants.iter();
             let tenant = tenants.find(|tenant| Some(&tenant.name) == attempt.tenant.as_ref());
-            return tenant.is_some_and(|tenant| self.is_tenant_edited(tenant, job));
+            return tenant.is_some_and(|tenant| {
+                self.is_tenant_edited(tenant, job) || self.would_be_published_by_others(attempt)
+            });
         }
         attempt.generation != Some(self.generation)
             && self.current_hash(attempt, job).is_some_and(|hash| hash != attempt.hash)
+    }
+
+    /// Whether the pods that publish a failed tenant's lists would be made from another template now.
+    fn would_be_published_by_others(&self, attempt: &AttemptStatus) -> bool {
+        let tenant = attempt.tenant.as_deref().and_then(|name| self.tenant(name));
+        tenant.is_some_and(|tenant| tenant.phase == TenantPhase::Failed)
+            && attempt.generation != Some(self.generation)
+            && attempt.hash != attempt_hash(None, template_of(TaskKind::Publish, self.spec))
     }
 
     /// Whether the attempt's pods can't start: it has nothing to lose, and another may have what this one lacks.

@@ -91,8 +91,7 @@ fn a_tenant_that_cannot_be_published_fails_the_job_and_a_retry_publishes_it() {
 
 #[test]
 fn a_tenant_that_cannot_be_published_where_it_is_goes_where_an_edit_says() {
-    let mut world = World::at_scoring(&["a"], |job| job["spec"]["publish"] = json!({"mode": "Manual"}));
-    world.end_scoring_unpublished("a");
+    let mut world = scored_unpublished();
     world.edit(|job| job["spec"]["publish"]["approved"] = json!(true));
     world.settle();
     world.end(&TaskKey::of_tenant(TaskKind::Publish, "a"), ExitCode::BadConfiguration, |_| {});
@@ -103,6 +102,25 @@ fn a_tenant_that_cannot_be_published_where_it_is_goes_where_an_edit_says() {
         panic!("no score: {:?}", world.started.last())
     };
     assert_eq!((world.phase(), task.tenant.output.uri.as_str()), (Phase::Scoring, "s3://a/other"));
+}
+
+#[test]
+fn a_tenant_that_could_not_be_published_is_by_pods_of_another_template() {
+    for complete in [false, true] {
+        let mut world = if complete { awaiting_approval() } else { scored_unpublished() };
+        world.edit(|job| job["spec"]["publish"]["approved"] = json!(true));
+        world.settle();
+        world.end(&TaskKey::of_tenant(TaskKind::Publish, "a"), ExitCode::BadConfiguration, |_| {});
+        world.settle();
+        let started = world.started.len();
+        world.edit(|job| job["spec"]["ttlSecondsAfterFinished"] = json!(1_000_000));
+        world.settle();
+        assert_eq!(world.started.len(), started);
+        world.edit(|job| job["spec"]["scoring"]["template"] = json!({"spec": {"nodeSelector": {"pool": "large"}}}));
+        world.settle();
+        world.publish("a");
+        assert_eq!(world.reason_of("Published"), "True/Published");
+    }
 }
 
 #[test]
@@ -117,6 +135,13 @@ fn a_tenant_that_could_not_be_published_after_the_end_is_published_by_a_retry() 
     world.settle();
     world.publish("a");
     assert_eq!(world.reason_of("Published"), "True/Published");
+}
+
+/// A job whose only tenant has its lists, and waits for an approval.
+fn scored_unpublished() -> World {
+    let mut world = World::at_scoring(&["a"], |job| job["spec"]["publish"] = json!({"mode": "Manual"}));
+    world.end_scoring_unpublished("a");
+    world
 }
 
 /// A job that is complete but for an approval.
