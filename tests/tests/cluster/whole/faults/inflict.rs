@@ -10,6 +10,11 @@ use crate::place::attempts;
 
 /// Prints, on a node, what workers of the first training there have said.
 const LOG_OF_THE_FIRST: &str = "cat /var/log/pods/*films*-train-1-*/worker/*.log";
+/// Lets that log outlive its pods, and what is still to come of it.
+const KEEP_LOG_OF_THE_FIRST: &str =
+    "mkdir -p /var/log/kept && cp --archive --link /var/log/pods/*films*-train-1-* /var/log/kept/";
+/// How a worker may end that was away and is back: it lost its peer or the store, was fenced out, or asked to stop.
+const ENDS_OF_WHO_WAS_AWAY: [&str; 4] = ["PeerLost", "StorageUnavailable", "FencedOut", "Stopped"];
 /// How long storage is silent.
 const SILENCE: Duration = Duration::from_secs(60);
 
@@ -109,9 +114,11 @@ impl<'a> Bench<'a> {
                     let last = attempts(status, "train").pop().cloned().unwrap_or_default();
                     last["number"].as_u64() > Some(1) && status["workers"]["ready"] == 2
                 });
+                node.run(&["bash", "-c", KEEP_LOG_OF_THE_FIRST]).unwrap();
                 node.heal().unwrap();
                 let done = self.complete();
                 node.wait_until_ready_is("True").unwrap();
+                self.check_how_the_first_ended(&node);
                 return done;
             }
             Fault::ApiServerCutOff => return self.cut_off_from_api_server(data, &pod),
@@ -222,6 +229,17 @@ impl<'a> Bench<'a> {
         let done = self.complete();
         self.cluster.kubectl(&["delete", "priorityclass", "first"]).unwrap();
         done
+    }
+
+    /// Checks the last thing that workers of the first attempt said on a node that was away.
+    fn check_how_the_first_ended(&self, node: &Node<'_>) {
+        let last = "for log in /var/log/kept/*/worker/*.log; do tail -n 1 \"$log\"; done; rm -r /var/log/kept";
+        let said = node.run(&["bash", "-c", last]).unwrap();
+        assert!(!said.is_empty());
+        for line in said.lines() {
+            let known = ENDS_OF_WHO_WAS_AWAY.iter().any(|reason| line.contains(reason));
+            assert!(known, "a worker that was away ended so: {line}");
+        }
     }
 
     /// The kubelet of a node can't reach the API server; what its pods reach stays within reach.
