@@ -5,7 +5,6 @@ use serde::{Deserialize, Serialize};
 use sha2::Digest;
 
 use crate::location::Location;
-use crate::outcome::Usage;
 use crate::resolved::{Data, Evaluation, Gate, History, Job, Tenant};
 
 /// Version of the task file that this release writes and reads.
@@ -213,9 +212,6 @@ pub struct EvaluateTask {
     pub gates: Vec<Gate>,
     /// The run that counts as published, for relative gates.
     pub published_run: Option<String>,
-    /// What preparing took, for the report, where whoever asks knows it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub preparation: Option<Usage>,
 }
 
 /// See [`Task::Score`].

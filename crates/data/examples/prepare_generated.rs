@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use teasel_api::location::Location;
+use teasel_api::outcome::Usage;
 use teasel_api::resolved::Data;
 use teasel_api::task::TenantSelector;
 use teasel_data::{Options, Places, Progress, prepare};
@@ -52,6 +53,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             memory_bytes: memory << 20,
             scratch: folder.path().to_owned(),
             partitions: partitions as usize,
+            usage: || Usage { seconds: 0.0, peak_memory_bytes: None },
         };
         let progress = Arc::new(Progress::default());
         Ok::<_, Box<dyn Error>>(prepare(&data, &places, &storage, &tenants, &options, &progress).await?)

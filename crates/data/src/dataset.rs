@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use teasel_api::outcome::Usage;
 use teasel_storage::Store;
 
 use crate::manifest::{DatasetManifest, dataset_folder, open_manifest};
@@ -81,6 +82,11 @@ impl Dataset {
     /// Number of training users.
     pub fn training_users(&self) -> u64 {
         self.manifest.shard_users.iter().sum()
+    }
+
+    /// What preparing it took. Unset where an earlier release did.
+    pub fn preparation(&self) -> Option<Usage> {
+        self.manifest.preparation
     }
 
     /// The batches of `batch_size` users over all ranks.

@@ -2,6 +2,7 @@
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use teasel_api::outcome::Usage;
 use teasel_storage::manifest::{self, File};
 use teasel_storage::{StorageError, Store};
 
@@ -9,7 +10,7 @@ use crate::DataError;
 use crate::fingerprint::{FORMAT_VERSION, OLDEST_VERSION};
 
 /// `datasets/<fingerprint>/manifest.json`. Names of files are relative to its folder.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct DatasetManifest {
     pub(crate) version: u32,
@@ -25,6 +26,9 @@ pub(crate) struct DatasetManifest {
     pub(crate) test: File,
     pub(crate) catalogue: File,
     pub(crate) report: File,
+    /// What it took.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) preparation: Option<Usage>,
 }
 
 /// Training users of a range of virtual shards.

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use teasel_api::outcome::Usage;
 use teasel_api::resolved::Data;
 use teasel_api::task::TenantSelector;
 use teasel_storage::{Store, manifest, nonce};
@@ -31,6 +32,8 @@ pub struct Options {
     pub scratch: PathBuf,
     /// Threads that read and sort. The prepared bytes don't depend on it.
     pub partitions: usize,
+    /// Tells what the process has taken so far, which the dataset keeps.
+    pub usage: fn() -> Usage,
 }
 
 /// What was prepared.
@@ -145,7 +148,7 @@ pub async fn prepare(
             return Err(DataError::InputChanged);
         }
         if dataset_made {
-            commit_dataset(storage, &fingerprint, &made, scratch.path()).await?;
+            commit_dataset(storage, &fingerprint, &made, scratch.path(), options.usage).await?;
         }
         for tenant in &missing {
             commit_tenant(storage, &fingerprint, tenant, &made, data).await?;
@@ -306,7 +309,13 @@ fn report(counts: &Counts, people: &People, core: &Core) -> Report {
     }
 }
 
-async fn commit_dataset(storage: &Store, fingerprint: &str, made: &Made, scratch: &Path) -> Result<(), DataError> {
+async fn commit_dataset(
+    storage: &Store,
+    fingerprint: &str,
+    made: &Made,
+    scratch: &Path,
+    usage: fn() -> Usage,
+) -> Result<(), DataError> {
     let folder = dataset_folder(storage, fingerprint).await?;
     let store = storage.sub(&folder);
     let nonce = nonce();
@@ -329,6 +338,7 @@ async fn commit_dataset(storage: &Store, fingerprint: &str, made: &Made, scratch
         test: store.put_file(&format!("{nonce}/test.parquet"), &made.files.test).await?,
         catalogue: store.put_file(&format!("{nonce}/items.parquet"), &scratch.join("items.parquet")).await?,
         report: store.put_described(&format!("{nonce}/report.json"), report.into()).await?,
+        preparation: Some(usage()),
         nonce,
     };
     manifest::commit(storage, &folder, manifest).await?;

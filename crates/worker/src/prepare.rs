@@ -21,6 +21,7 @@ pub(crate) async fn run(task: &PrepareTask, context: &TaskContext<'_>) -> Result
         memory_bytes: usize::try_from(task.memory_bytes).unwrap_or(usize::MAX) as _,
         scratch: task.scratch.as_ref().map_or_else(std::env::temp_dir, PathBuf::from),
         partitions: context.file.threads_per_process.max(1) as usize,
+        usage: outcome::usage,
     };
     let counter = Arc::new(teasel_data::Progress::default());
     let report = report_progress(Arc::clone(&counter), context);
@@ -72,10 +73,6 @@ fn describe(prepared: &Prepared, context: &TaskContext<'_>) -> Outcome {
         None => message,
     };
     let mut outcome = outcome::ended(context.file, ExitCode::Done, "Prepared", message);
-    if !prepared.dataset_made {
-        // Finding out that it is there says nothing of what it took.
-        outcome.usage = None;
-    }
     outcome.dataset = Some(prepared.fingerprint.clone());
     outcome.metrics = [
         ("data/rows", report.rows as f64),

@@ -6,6 +6,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 use teasel_storage::Store;
 use teasel_storage::output::current;
+use teasel_storage::testing::workspace;
 use teasel_tests::cluster::{ObjectStore, shared_with_real_nodes};
 use teasel_tests::lists::{self, Lists};
 use teasel_tests::project::Project;
@@ -68,7 +69,7 @@ async fn a_job_in_a_cluster_publishes_what_one_machine_does_and_tenants_see_noth
     let Some(cluster) = shared_with_real_nodes() else { return };
     cluster.install_operator().unwrap();
     let store = ObjectStore::start(&cluster, &TENANTS).await.unwrap();
-    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/movielens-100k/data");
+    let example = workspace().unwrap().join("examples/movielens-100k/data");
     let raw = store.open("raw").unwrap();
     for file in ["interactions.inter", "movies.item"] {
         let bytes = std::fs::read(example.join(file)).expect("scripts/movielens-100k fetches it");
@@ -133,7 +134,17 @@ async fn what_is_measured_is_shown(store: &ObjectStore, run: &str) {
     ] {
         let path = found.iter().find(|path| path.starts_with(folder) && path.ends_with(name));
         let path = path.unwrap_or_else(|| panic!("no {folder}*{name} among {found:?}"));
-        assert!(!run.get(path).await.unwrap().is_empty(), "{path}");
+        let bytes = run.get(path).await.unwrap();
+        assert!(!bytes.is_empty(), "{path}");
+        if name == "/portrait.json" {
+            let portrait: Value = serde_json::from_slice(&bytes).unwrap();
+            let phases = portrait["phases"].as_array().unwrap();
+            let took: Vec<(&str, bool)> = phases
+                .iter()
+                .map(|phase| (phase["name"].as_str().unwrap(), phase["seconds"].as_f64() > Some(0.0)))
+                .collect();
+            assert_eq!(took, [("prepare", true), ("train", true), ("evaluate", true)]);
+        }
     }
 }
 

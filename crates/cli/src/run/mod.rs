@@ -67,18 +67,8 @@ async fn run_stages(arguments: &RunArguments, interrupt: Interrupt) -> Result<()
         |record| record.ownership,
     );
 
-    let preparation = prepared.usage;
-    let mut stages = Stages {
-        local,
-        job: &job,
-        storage,
-        secrets: &secrets,
-        run,
-        ownership,
-        dataset,
-        preparation,
-        worked: false,
-    };
+    let mut stages =
+        Stages { local, job: &job, storage, secrets: &secrets, run, ownership, dataset, worked: false };
     stages.train().await?;
     let evaluated = stages.evaluate().await?;
     if evaluated.reason == GATE_NOT_MET {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::TcpListener;
 use std::time::Duration;
 
-use teasel_api::outcome::{ExitCode, Outcome, Usage};
+use teasel_api::outcome::{ExitCode, Outcome};
 use teasel_api::resolved::{Job, PublishMode, Tenant};
 use teasel_api::task::{
     CollectTask, EvaluateTask, InspectTask, Ownership, PrepareTask, PublishAction, PublishTask, ScoreTask, Task,
@@ -65,8 +65,6 @@ pub(super) struct Stages<'a> {
     pub(super) run: String,
     pub(super) ownership: Ownership,
     pub(super) dataset: String,
-    /// What preparing took.
-    pub(super) preparation: Option<Usage>,
     /// Whether anything had to be done.
     pub(super) worked: bool,
 }
@@ -139,7 +137,6 @@ impl Stages<'_> {
             evaluation: self.job.evaluation,
             gates: self.job.gates.clone(),
             published_run: self.published_before().await?,
-            preparation: self.preparation,
         };
         if let Some(outcome) = log.state().outcome_of(TaskKind::Evaluate, &task.subject()) {
             return Ok(outcome.clone());

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use futures::TryStreamExt;
 use serde_json::{Value, json};
 use teasel_api::location::Location;
+use teasel_api::outcome::Usage;
 use teasel_api::resolved::Data;
 use teasel_api::task::TenantSelector;
 use teasel_data::{
@@ -16,6 +17,9 @@ use teasel_data::{
     prepare,
 };
 use teasel_storage::{Credentials, Store};
+
+/// What every preparation took.
+const USAGE: Usage = Usage { seconds: 2.0, peak_memory_bytes: Some(1 << 20) };
 
 /// A temporary folder with raw files in `raw/`.
 pub(crate) struct Folder(tempfile::TempDir);
@@ -92,7 +96,7 @@ impl Folder {
         let scratch = self.path("scratch");
         std::fs::create_dir_all(&scratch).unwrap();
         let places = Places::open_with(data, |_| Credentials::none())?;
-        let options = Options { memory_bytes, scratch: scratch.clone(), partitions };
+        let options = Options { memory_bytes, scratch: scratch.clone(), partitions, usage: || USAGE };
         let prepared = prepare(data, &places, storage, tenants, &options, &Arc::new(Progress::default())).await;
         let left = std::fs::read_dir(&scratch).unwrap().count();
         assert_eq!(left, 0, "the scratch folder must be left empty");

@@ -130,7 +130,6 @@ pub(crate) async fn run(task: &EvaluateTask, context: &TaskContext<'_>) -> Resul
         categories: categories.as_ref(),
         dataset: &dataset,
         job: &job,
-        preparation: task.preparation,
     };
     let report = report::write(writer.log(), &measured, &seen).await?;
     let mut told = lists.measures.by_name();

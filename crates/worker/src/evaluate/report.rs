@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use teasel_api::outcome::Usage;
 use teasel_api::progress::EpochRecord;
 use teasel_api::resolved::Job;
 use teasel_data::{Catalogue, Dataset};
@@ -52,8 +51,6 @@ pub(super) struct Seen<'a> {
     pub(super) categories: Option<&'a Categories>,
     pub(super) dataset: &'a Dataset,
     pub(super) job: &'a Job,
-    /// What preparing took, where it is known.
-    pub(super) preparation: Option<Usage>,
 }
 
 /// Writes what was measured, what is shown beside it, and the page that shows both. Returns the files, relative to the
@@ -79,7 +76,7 @@ pub(super) async fn write(log: &RunLog, measured: &Measures<'_>, seen: &Seen<'_>
 }
 
 async fn portrait(log: &RunLog, seen: &Seen<'_>) -> Result<Portrait, TaskError> {
-    let Seen { scorer, catalogue, categories, dataset, job, preparation } = *seen;
+    let Seen { scorer, catalogue, categories, dataset, job } = *seen;
     let shares = scorer.item_shares()?;
     Ok(Portrait {
         facets: portrait::facets(&shares, catalogue, categories),
@@ -88,7 +85,7 @@ async fn portrait(log: &RunLog, seen: &Seen<'_>) -> Result<Portrait, TaskError> 
         tail: portrait::tail(catalogue),
         data: to_value(&dataset.report().await?)?,
         job: to_value(job)?,
-        phases: portrait::phases(preparation, log.state()),
+        phases: portrait::phases(dataset.preparation(), log.state()),
     })
 }
 

@@ -140,8 +140,6 @@ impl Plan<'_> {
             evaluation: job.evaluation,
             gates: job.gates.clone(),
             published_run: self.observed.lineage.published_run.clone(),
-            // How long each attempt took stands in the status.
-            preparation: None,
         };
         self.made(Task::Evaluate(task), job, &[storage_place(&job.storage)])
     }
