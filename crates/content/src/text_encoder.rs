@@ -1,0 +1,126 @@
+//! Texts to vectors.
+
+use std::path::Path;
+
+use serde_json::Value;
+use tch::{Device, Tensor};
+use tokenizers::{Tokenizer, TruncationParams};
+
+use crate::error::{ContentError, Result};
+use crate::pooling::Pooling;
+use crate::transformer::{Input, Transformer, known_layers};
+
+const TOKENIZER: &str = "tokenizer.json";
+/// Files that may say how many tokens a text may have, and their fields for it.
+const LIMITS: [(&str, &str); 2] =
+    [("sentence_bert_config.json", "max_seq_length"), ("tokenizer_config.json", "model_max_length")];
+/// Tokens that are read at once, about.
+const TOKENS_AT_ONCE: usize = 8192;
+
+/// A pretrained transformer that reads texts, with its tokenizer.
+#[derive(Debug)]
+pub struct TextEncoder {
+    transformer: Transformer,
+    tokenizer: Tokenizer,
+    layers: Vec<usize>,
+    pooling: Pooling,
+}
+
+impl TextEncoder {
+    /// Opens a folder. `layers` are those whose vectors are wanted, 1 for the first block's; unset means the last one.
+    /// Longer texts than the encoder reads are cut off.
+    ///
+    /// # Errors
+    /// Those of [`Transformer::open`]; also where there is no tokenizer, the encoder reads images, or has no such layer.
+    pub fn open(folder: &Path, device: Device, layers: Option<&[u32]>, pooling: Pooling) -> Result<Self> {
+        let transformer = Transformer::open(folder, device)?;
+        if transformer.image_side().is_some() {
+            let reason = format!("{}: the encoder reads images, not text", folder.display());
+            return Err(ContentError::Configuration(reason));
+        }
+        let layers = known_layers(&transformer, layers)?;
+        let file = folder.join(TOKENIZER);
+        let refuse = |reason: String| ContentError::encoder(&file, reason);
+        if !file.exists() {
+            return Err(refuse("is missing; save the tokenizer as a fast one, beside config.json".into()));
+        }
+        let mut tokenizer = Tokenizer::from_file(&file).map_err(|error| refuse(error.to_string()))?;
+        let stated = LIMITS.iter().filter_map(|(file, field)| limit(&folder.join(file), field));
+        let longest = stated.chain(transformer.longest().map(|longest| longest as usize)).min();
+        let truncation = longest.map(|max_length| TruncationParams { max_length, ..TruncationParams::default() });
+        tokenizer.with_truncation(truncation).map_err(|error| refuse(error.to_string()))?.with_padding(None);
+        Ok(Self { transformer, tokenizer, layers, pooling })
+    }
+
+    /// Width of a layer's vectors.
+    pub fn width(&self) -> i64 {
+        self.transformer.width()
+    }
+
+    /// Layers whose vectors [`Self::encode`] returns.
+    pub fn layers(&self) -> &[usize] {
+        &self.layers
+    }
+
+    /// The texts' vectors, `[texts, layers, width]`. Texts of like length are read together; what comes of a text doesn't
+    /// depend on the others, up to rounding.
+    ///
+    /// # Errors
+    /// [`ContentError::Item`] where the tokenizer makes nothing of a text.
+    pub fn encode(&self, texts: &[&str]) -> Result<Tensor> {
+        let encodings = self.tokenizer.encode_batch(texts.to_vec(), true);
+        let encodings =
+            encodings.map_err(|error| ContentError::Configuration(format!("the tokenizer failed: {error}")))?;
+        if let Some(item) = encodings.iter().position(|encoding| encoding.is_empty()) {
+            return Err(ContentError::Item { item, reason: "the tokenizer finds no token in its text".into() });
+        }
+        let mut order: Vec<usize> = (0..texts.len()).collect();
+        order.sort_by_key(|&text| encodings[text].len());
+        let mut parts = Vec::new();
+        let mut rest = &order[..];
+        while let Some((&first, _)) = rest.split_first() {
+            // The longest comes last, and all are filled up to its length.
+            let mut count = TOKENS_AT_ONCE.div_ceil(encodings[first].len()).min(rest.len());
+            while count > 1 && count * encodings[rest[count - 1]].len() > TOKENS_AT_ONCE {
+                count -= 1;
+            }
+            let (now, later) = rest.split_at(count);
+            let ids: Vec<&[u32]> = now.iter().map(|&text| encodings[text].get_ids()).collect();
+            parts.push(self.read(&ids)?);
+            rest = later;
+        }
+        if parts.is_empty() {
+            let shape = [0, self.layers.len() as i64, self.width()];
+            return Ok(Tensor::f_zeros(shape, (tch::Kind::Float, self.transformer.device()))?);
+        }
+        let mut places = vec![0_i64; order.len()];
+        for (place, &text) in order.iter().enumerate() {
+            places[text] = place as i64;
+        }
+        let places = Tensor::f_from_slice(&places)?.f_to_device(self.transformer.device())?;
+        Ok(Tensor::f_cat(&parts, 0)?.f_index_select(0, &places)?)
+    }
+
+    /// The vectors of some texts, `[texts, layers, width]`, by their tokens.
+    fn read(&self, texts: &[&[u32]]) -> Result<Tensor> {
+        let longest = texts.iter().map(|ids| ids.len()).max().unwrap_or_default();
+        let lengths: Vec<i64> = texts.iter().map(|ids| ids.len() as i64).collect();
+        let filled = |ids: &&[u32]| {
+            let own = ids.iter().map(|&id| i64::from(id));
+            own.chain(std::iter::repeat(0)).take(longest).collect::<Vec<i64>>()
+        };
+        let ids: Vec<i64> = texts.iter().flat_map(filled).collect();
+        let ids = Tensor::f_from_slice(&ids)?.f_view([texts.len() as i64, longest as i64])?;
+        let ids = ids.f_to_device(self.transformer.device())?;
+        let layers = self.transformer.forward(&Input::Tokens { ids: &ids, lengths: &lengths }, &self.layers)?;
+        let pooled: Vec<Tensor> =
+            layers.iter().map(|tokens| self.pooling.pool(tokens, &lengths)).collect::<Result<_>>()?;
+        Ok(Tensor::f_stack(&pooled, 1)?)
+    }
+}
+
+/// What a file says of the longest text. Tokenizers without a limit say so by a number beyond all bounds.
+fn limit(file: &Path, field: &str) -> Option<usize> {
+    let values: Value = serde_json::from_slice(&std::fs::read(file).ok()?).ok()?;
+    values.get(field)?.as_u64().filter(|limit| (1..1 << 24).contains(limit)).map(|limit| limit as usize)
+}

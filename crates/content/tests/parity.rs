@@ -1,0 +1,123 @@
+//! Every family reads small models that `transformers` saved (`models/generate.py`), and comes to the same vectors.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use rstest::rstest;
+use safetensors::{Dtype, SafeTensors};
+use tch::{Device, Kind, Tensor};
+use teasel_content::{Input, Pooling, TextEncoder, Transformer};
+
+const TOLERANCE: f64 = 1e-4;
+
+fn folder(family: &str) -> PathBuf {
+    Path::new("tests/models").join(family)
+}
+
+/// What `transformers` was given and what it made of it.
+struct Expected(Vec<u8>);
+
+impl Expected {
+    fn of(family: &str) -> Self {
+        Self(std::fs::read(folder(family).join("expected.safetensors")).unwrap())
+    }
+
+    fn tensor(&self, name: &str) -> Option<Tensor> {
+        let file = SafeTensors::deserialize(&self.0).unwrap();
+        let stored = file.tensor(name).ok()?;
+        let shape: Vec<i64> = stored.shape().iter().map(|&size| size as i64).collect();
+        let kind = if stored.dtype() == Dtype::I64 { Kind::Int64 } else { Kind::Float };
+        Some(Tensor::from_data_size(stored.data(), &shape, kind))
+    }
+
+    /// Tokens of each text.
+    fn lengths(&self) -> Vec<i64> {
+        self.tensor("lengths").map(|lengths| lengths.try_into().unwrap()).unwrap_or_default()
+    }
+}
+
+/// Vectors of all layers, of the tokens that aren't there to fill up.
+fn differences(family: &str, found: &[Tensor], expected: &Expected) -> Vec<f64> {
+    let lengths = expected.lengths();
+    let compare = |(depth, found): (usize, &Tensor)| {
+        let expected = expected.tensor(&format!("layer.{depth}")).unwrap();
+        assert_eq!(found.size(), expected.size(), "{family}, layer {depth}");
+        let difference = (found - expected).abs();
+        match lengths.is_empty() {
+            true => difference.max().double_value(&[]),
+            false => {
+                let rows = lengths.iter().zip(0..);
+                rows.map(|(&length, row)| difference.get(row).narrow(0, 0, length).max().double_value(&[]))
+                    .fold(0.0, f64::max)
+            }
+        }
+    };
+    found.iter().enumerate().map(compare).collect()
+}
+
+#[rstest]
+fn a_family_comes_to_the_vectors_of_its_reference(
+    #[values(
+        "bert",
+        "roberta",
+        "mpnet",
+        "distilbert",
+        "gpt2",
+        "llama",
+        "mistral",
+        "qwen2",
+        "qwen3",
+        "vit",
+        "clip"
+    )]
+    family: &str,
+) {
+    let transformer = Transformer::open(&folder(family), Device::Cpu).unwrap();
+    let expected = Expected::of(family);
+    let layers: Vec<usize> = (0..=transformer.depth()).collect();
+    let (ids, images, lengths) = (expected.tensor("ids"), expected.tensor("images"), expected.lengths());
+    let input = match (&ids, &images) {
+        (Some(ids), _) => Input::Tokens { ids, lengths: &lengths },
+        (None, Some(images)) => Input::Images(images),
+        (None, None) => panic!("no input"),
+    };
+    let found = transformer.forward(&input, &layers).unwrap();
+    let differences = differences(family, &found, &expected);
+    assert!(differences.iter().all(|&difference| difference < TOLERANCE), "{family}: {differences:?}");
+    // A layer alone is the same, though what follows it isn't computed.
+    let alone = transformer.forward(&input, &[1]).unwrap().remove(0);
+    assert_eq!(alone, found[1], "{family}");
+}
+
+#[test]
+fn a_texts_vectors_do_not_depend_on_what_it_is_read_with() {
+    let encoder = TextEncoder::open(&folder("bert"), Device::Cpu, Some(&[1, 2]), Pooling::Mean).unwrap();
+    let texts = ["a film of war", "love", "the night of the stars in space and of the war", ""];
+    let together = encoder.encode(&texts).unwrap();
+    assert_eq!(together.size(), [4, 2, 16]);
+    for (text, row) in texts.iter().zip(0..) {
+        let alone = encoder.encode(&[text]).unwrap();
+        let difference = (alone.get(0) - together.get(row)).abs().max().double_value(&[]);
+        assert!(difference < 1e-6, "text {row}: {difference}");
+    }
+    // A longer text than the tokenizer's limit is cut off.
+    let cut = encoder.encode(&["the night of the stars in space and of the war the film the film"]).unwrap();
+    assert!((cut.get(0) - together.get(2)).abs().max().double_value(&[]) < 1e-6);
+}
+
+#[test]
+fn minilm_comes_to_the_sentence_vectors_of_its_reference() {
+    let installed = Command::new("../../scripts/minilm").output().unwrap();
+    assert!(installed.status.success(), "{installed:?}");
+    let model = String::from_utf8(installed.stdout).unwrap();
+    let encoder = TextEncoder::open(Path::new(model.trim()), Device::Cpu, None, Pooling::Mean).unwrap();
+    let texts: Vec<String> =
+        serde_json::from_slice(&std::fs::read(folder("minilm").join("texts.json")).unwrap()).unwrap();
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let vectors = encoder.encode(&texts).unwrap().select(1, 0);
+    let expected = Expected::of("minilm").tensor("vectors").unwrap();
+    let length = vectors.norm_scalaropt_dim(2.0, [1_i64], true);
+    let difference = (vectors / length - expected).abs().max().double_value(&[]);
+    assert!(difference < TOLERANCE, "{difference}");
+}
