@@ -23,6 +23,8 @@ pub const LONGEST_RECONCILE: Duration = Duration::from_secs(60);
 const NOTE_BYTES: usize = 1024;
 /// Pause after a first failure of an object's reconcile; it doubles with each.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
+/// How long reconciles have to fail before people are told: an API server that restarts is away for less.
+const WORTH_TELLING: Duration = Duration::from_secs(20);
 /// The longest such pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
@@ -61,7 +63,7 @@ impl Context {
     /// When to look again at an object whose reconcile failed. A conflict is worth no word: somebody else wrote the
     /// object first.
     pub fn look_again(&self, object: &str, error: &dyn std::error::Error, is_conflict: bool) -> Action {
-        let pause = self.failures.add(object);
+        let pause = self.failures.add(object, Some(error).filter(|_| !is_conflict));
         if !is_conflict {
             tracing::warn!(object, "{error}; looking again in {pause:?}");
         }
@@ -125,15 +127,33 @@ pub fn is_refusal(status: &Status) -> bool {
 
 /// Failures in a row, by object. One object that can't be reconciled doesn't slow others down.
 #[derive(Debug, Default)]
-pub struct Failures(Mutex<HashMap<String, u32>>);
+pub struct Failures(Mutex<HashMap<String, InARow>>);
+
+#[derive(Debug)]
+struct InARow {
+    count: u32,
+    since: Instant,
+    /// What people are told: the first one after they had gone on for [`WORTH_TELLING`]. Not the newest: telling it changes
+    /// the object, which wakes whoever looks, and would do so again with every other word.
+    told: Option<String>,
+}
 
 impl Failures {
     /// Counts a failure and returns how long to wait.
-    pub fn add(&self, object: &str) -> Duration {
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = counts.entry(object.to_owned()).or_default();
-        *count += 1;
-        FIRST_PAUSE.saturating_mul(1 << (*count - 1).min(10)).min(LONGEST_PAUSE)
+    pub fn add(&self, object: &str, error: Option<&dyn std::error::Error>) -> Duration {
+        let mut failures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let fresh = || InARow { count: 0, since: Instant::now(), told: None };
+        let failures = failures.entry(object.to_owned()).or_insert_with(fresh);
+        failures.count += 1;
+        if let Some(error) = error.filter(|_| failures.since.elapsed() >= WORTH_TELLING) {
+            failures.told.get_or_insert_with(|| error.to_string());
+        }
+        FIRST_PAUSE.saturating_mul(1 << (failures.count - 1).min(10)).min(LONGEST_PAUSE)
+    }
+
+    /// Why an object's reconciles fail, where they have failed for a while.
+    pub fn told(&self, object: &str) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(object)?.told.clone()
     }
 
     /// Forgets an object's failures.
@@ -143,16 +163,33 @@ impl Failures {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
     #[test]
     fn an_object_that_fails_is_looked_at_less_and_less_until_it_succeeds() {
         let failures = Failures::default();
-        let pauses: Vec<_> = (0..9).map(|_| failures.add("a").as_secs_f64()).collect();
+        let pauses: Vec<_> = (0..9).map(|_| failures.add("a", None).as_secs_f64()).collect();
         assert_eq!(pauses, [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0]);
-        assert_eq!(failures.add("b"), FIRST_PAUSE);
+        assert_eq!(failures.add("b", None), FIRST_PAUSE);
         failures.clear("a");
-        assert_eq!(failures.add("a"), FIRST_PAUSE);
+        assert_eq!(failures.add("a", None), FIRST_PAUSE);
+    }
+
+    #[test]
+    fn people_are_told_of_failures_that_go_on_and_in_one_wording() {
+        let failures = Failures::default();
+        let add = |said: &str| failures.add("a", Some(&std::io::Error::other(said)));
+        add("first");
+        assert_eq!(failures.told("a"), None);
+        failures.0.lock().unwrap().get_mut("a").unwrap().since -= WORTH_TELLING;
+        failures.add("a", None);
+        assert_eq!(failures.told("a"), None);
+        add("second");
+        add("third");
+        assert_eq!(failures.told("a").as_deref(), Some("second"));
+        failures.clear("a");
+        assert_eq!(failures.told("a"), None);
     }
 }

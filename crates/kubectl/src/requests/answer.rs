@@ -36,6 +36,11 @@ pub(super) fn answer(object: &DynamicObject, request: &PublishRequest) -> Option
     Some(if granted { Answer::Granted(message) } else { Answer::Refused(format!("{outcome}: {message}")) })
 }
 
+/// What a request waits for, where that is told.
+pub(super) fn waits_for(object: &DynamicObject, request: &PublishRequest) -> Option<String> {
+    status(object).filter(|status| status.id == request.id && status.outcome.is_none())?.message
+}
+
 /// Jobs and schedules answer in the same place.
 fn status(object: &DynamicObject) -> Option<PublishRequestStatus> {
     PublishRequestStatus::deserialize(object.data.pointer("/status/publishRequest")?).ok()

@@ -11,7 +11,7 @@ use teasel_api::outcome::ExitCode;
 use teasel_api::request::{PUBLISH_REQUEST_ANNOTATION, PublishRequest, RequestAction};
 use tokio::time::Instant;
 
-use self::answer::{Answer, answer, pending};
+use self::answer::{Answer, answer, pending, waits_for};
 use crate::arguments::WaitArguments;
 use crate::failure::Failure;
 use crate::output;
@@ -99,14 +99,14 @@ async fn ask(target: &Target, wish: &Wish, wait: WaitArguments) -> Result<Answer
     if !wait.wait {
         return Ok(Answer::Granted(format!("asked for, as request {}", request.id)));
     }
-    let answered = until(target, left(), |object| answer(object, &request));
-    answered.await.map_err(|error| {
-        error.into_failure(
-            target,
-            &format!("tenant {}", wish.tenant),
-            "the request stays, unless the object is invalid",
-        )
-    })
+    let error = match until(target, left(), |object| answer(object, &request)).await {
+        Ok(answer) => return Ok(answer),
+        Err(error) => error,
+    };
+    let current = target.api.get(&target.name()).await.ok();
+    let reason = current.and_then(|object| waits_for(&object, &request)).map(|reason| format!("{reason}; "));
+    let stays = format!("{}the request stays, unless the object is invalid", reason.unwrap_or_default());
+    Err(error.into_failure(target, &format!("tenant {}", wish.tenant), &stays))
 }
 
 /// The tenants of a job or schedule: the one that is named, or all.

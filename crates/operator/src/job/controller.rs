@@ -83,7 +83,7 @@ fn job_of(pod: &PartialObjectMeta<Pod>) -> Option<ObjectRef<Listed>> {
 
 async fn measured(job: Arc<Listed>, context: Arc<Context>) -> Result<Action, ReconcileError> {
     let started = Instant::now();
-    let key = key(&job);
+    let key = key(&*job);
     let result = tokio::time::timeout(LONGEST_RECONCILE, reconcile(job, Arc::clone(&context))).await;
     let result = result.unwrap_or(Err(ReconcileError::Unanswered));
     let failure = result.as_ref().err().map(ReconcileError::is_conflict);
@@ -92,9 +92,10 @@ async fn measured(job: Arc<Listed>, context: Arc<Context>) -> Result<Action, Rec
 }
 
 fn on_error(job: Arc<Listed>, error: &ReconcileError, context: Arc<Context>) -> Action {
-    context.look_again(&key(&job), error, error.is_conflict())
+    context.look_again(&key(&*job), error, error.is_conflict())
 }
 
-fn key(job: &Listed) -> String {
+/// What failures of a job's reconciles are counted by.
+pub(super) fn key(job: &impl ResourceExt) -> String {
     format!("{}/{}", job.namespace().unwrap_or_default(), job.name_any())
 }

@@ -17,6 +17,7 @@ use teasel_api::spec::{RecommenderJob, ScheduledRecommenderJob, ScheduledRecomme
 use teasel_api::task::TaskKind;
 
 use super::build::{FROZEN_KEY, TELEMETRY_PORT};
+use super::controller::key;
 use super::observed::{Child, ChildState, Container, Lineage, Observed, PODS_EXPECTED, Pod, Refusal};
 use super::verdict::is_missing_task_file;
 use crate::context::Context;
@@ -89,7 +90,8 @@ pub async fn dereference(context: &Context, now: Timestamp, job: RecommenderJob)
     let frozen = frozen.collect();
     let lineage = lineage(client, &namespace, &job).await?;
     let progress = progress(context, &uid, &children).await;
-    Ok(Observed { job, children, lingering, frozen, progress, lineage })
+    let impediment = context.failures.told(&key(&job));
+    Ok(Observed { job, children, lingering, frozen, progress, lineage, impediment })
 }
 
 /// The object that controls another.

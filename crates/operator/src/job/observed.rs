@@ -24,6 +24,8 @@ pub struct Observed {
     pub progress: Option<Progress>,
     /// The job among those of its owner.
     pub lineage: Lineage,
+    /// What has kept the operator for a while from doing as it decided: the API server's words.
+    pub impediment: Option<String>,
 }
 
 /// A job's place among the runs of one owner.

@@ -19,7 +19,7 @@ use teasel_api::request::PUBLISH_REQUEST_ANNOTATION;
 use teasel_api::spec::{RecommenderJob, ScheduledRecommenderJob};
 use tokio::task::JoinSet;
 
-use super::{Action, ChildJob, Observed, build, decide};
+use super::{Action, ChildJob, Decision, Observed, build, decide};
 use crate::context::{Context, LONGEST_RECONCILE, LOOK_ANYWAY, is_conflict, is_refusal};
 use crate::job::apply::{Created, create_own, delete};
 use crate::job::decide::Note;
@@ -161,22 +161,36 @@ async fn reconcile(schedule: &Listed, context: &Context) -> Result<Requeue, Reco
     };
     let decision = decide(&observed);
     for action in &decision.actions {
-        if let Err(error) = carry_out(client, &observed.schedule, action).await {
-            context.tell(&observed.schedule.object_ref(&()), error.note().as_slice()).await;
-            return Err(error);
+        let Err(error) = carry_out(client, &observed.schedule, action).await else { continue };
+        // A tick that can't start keeps nobody else waiting: who asked for something gets an answer.
+        if let Some(note) = error.note() {
+            let rest = decision.refused(now, observed.schedule.metadata.generation, note);
+            write_status(&schedules, &observed.schedule, &rest).await?;
+            context.tell(&observed.schedule.object_ref(&()), &rest.notes).await;
         }
+        return Err(error);
     }
-    if observed.schedule.status.as_ref() != Some(&decision.status) {
-        let mut changed = observed.schedule.clone();
-        changed.status = Some(decision.status.clone());
-        changed.metadata.managed_fields = None;
-        schedules.replace_status(&changed.name_any(), &PostParams::default(), &changed).await?;
-    }
+    write_status(&schedules, &observed.schedule, &decision).await?;
     context.tell(&observed.schedule.object_ref(&()), &decision.notes).await;
     let wait = decision.look_again.and_then(|at| Duration::try_from(at.duration_since(now)).ok());
     // Never a moment too early, or the tick would only come at the next look.
     let wait = wait.map_or(LOOK_ANYWAY, |wait| (wait + Duration::from_millis(20)).min(LOOK_ANYWAY));
     Ok(Requeue::requeue(wait))
+}
+
+/// Writes the status, unless it is as it was.
+async fn write_status(
+    schedules: &Api<ScheduledRecommenderJob>,
+    schedule: &ScheduledRecommenderJob,
+    decision: &Decision,
+) -> Result<(), kube::Error> {
+    if schedule.status.as_ref() != Some(&decision.status) {
+        let mut changed = schedule.clone();
+        changed.status = Some(decision.status.clone());
+        changed.metadata.managed_fields = None;
+        schedules.replace_status(&changed.name_any(), &PostParams::default(), &changed).await?;
+    }
+    Ok(())
 }
 
 async fn carry_out(

@@ -12,9 +12,11 @@ use crate::job::validate::validate_schedule;
 
 /// Type of the condition that says whether schedule, zone and the jobs' template are right.
 pub(super) const VALID: &str = "Valid";
+/// Type of the condition that says why a tick's job can't be created, and later that it was.
+const CREATED: &str = "Created";
 
 /// What is done: the actions are carried out in this order, then the status is written, then events are told. If an
-/// action fails, nothing after it happens; the [module](super) says why.
+/// action fails, nothing after it happens, but for what [`Decision::refused`] says; the [module](super) says why.
 #[derive(Clone, Debug, Default)]
 pub struct Decision {
     /// The new status.
@@ -25,6 +27,8 @@ pub struct Decision {
     pub notes: Vec<Note>,
     /// When time alone may change the decision.
     pub look_again: Option<Timestamp>,
+    /// What stands without the jobs that start: they come last among the actions.
+    without_starts: Option<Box<Decision>>,
 }
 
 /// Something to create or delete.
@@ -60,6 +64,24 @@ pub enum Action {
     },
 }
 
+impl Decision {
+    /// What stands where the API server doesn't take a tick's job: all but the start, which stays due, and why.
+    pub fn refused(self, now: Timestamp, generation: Option<i64>, note: Note) -> Decision {
+        let mut rest = self.without_starts.map_or_else(Decision::default, |rest| *rest);
+        let condition = Condition {
+            kind: CREATED.into(),
+            status: "False".into(),
+            observed_generation: generation,
+            last_transition_time: now,
+            reason: note.reason.clone(),
+            message: note.message.clone(),
+        };
+        set(&mut rest.status.conditions, condition);
+        rest.notes.push(note);
+        rest
+    }
+}
+
 /// Decides on a schedule.
 pub fn decide(observed: &Observed) -> Decision {
     let mut plan = Plan::new(observed);
@@ -73,7 +95,9 @@ pub fn decide(observed: &Observed) -> Decision {
     plan.serve_request();
     match plan.read_clock() {
         Some(clock) => {
+            plan.decision.without_starts = Some(Box::new(plan.decision.clone()));
             plan.start_due(&clock);
+            plan.forget_refusal();
             plan.look_ahead(&clock);
         }
         None => plan.decision.status.next_schedule_time = None,
@@ -153,24 +177,35 @@ impl<'a> Plan<'a> {
     /// Sets a condition, and says whether that changes what people read. Its time of transition only changes with its
     /// status.
     pub(super) fn set(&mut self, kind: &str, holds: bool, reason: &str, message: &str) -> bool {
-        let status = if holds { "True" } else { "False" };
-        let conditions = &mut self.decision.status.conditions;
-        let place = conditions.iter().position(|condition| condition.kind == kind);
-        let before = place.and_then(|place| conditions.get(place));
-        let same_status = before.filter(|before| before.status == status);
-        let news = same_status.is_none_or(|before| before.reason != reason || before.message != message);
         let condition = Condition {
             kind: kind.to_owned(),
-            status: status.to_owned(),
+            status: if holds { "True" } else { "False" }.to_owned(),
             observed_generation: self.observed.schedule.metadata.generation,
-            last_transition_time: same_status.map_or(self.now, |before| before.last_transition_time),
+            last_transition_time: self.now,
             reason: reason.to_owned(),
             message: message.to_owned(),
         };
-        match place.and_then(|place| conditions.get_mut(place)) {
-            Some(before) => *before = condition,
-            None => conditions.push(condition),
-        }
-        news
+        set(&mut self.decision.status.conditions, condition)
     }
+
+    /// A job that starts has been taken: whoever hears of it knows that what refused it before is gone.
+    fn forget_refusal(&mut self) {
+        let starts = self.decision.actions.iter().any(|action| matches!(action, Action::Create { .. }));
+        if starts && self.decision.status.conditions.iter().any(|condition| condition.kind == CREATED) {
+            self.set(CREATED, true, "Created", "the last tick's job was taken");
+        }
+    }
+}
+
+/// Sets a condition, and says whether that changes what people read.
+fn set(conditions: &mut Vec<Condition>, condition: Condition) -> bool {
+    let Some(before) = conditions.iter_mut().find(|before| before.kind == condition.kind) else {
+        conditions.push(condition);
+        return true;
+    };
+    let same_status = before.status == condition.status;
+    let news = !same_status || before.reason != condition.reason || before.message != condition.message;
+    let since = if same_status { before.last_transition_time } else { condition.last_transition_time };
+    *before = Condition { last_transition_time: since, ..condition };
+    news
 }

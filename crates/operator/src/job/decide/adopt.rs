@@ -8,7 +8,7 @@ use teasel_api::task::TaskKind;
 use super::Plan;
 use crate::job::observed::{Child, ChildState};
 use crate::job::restarts;
-use crate::job::verdict::{Disruption, End, Verdict, judge};
+use crate::job::verdict::{Disruption, End, OUTCOME_UNREAD, Verdict, judge};
 use crate::task_key::TaskKey;
 
 /// Reason of an attempt whose Job somebody has deleted.
@@ -83,7 +83,8 @@ impl Plan<'_> {
         let key = TaskKey::of(attempt);
         let (number, hash) = (attempt.number, attempt.hash.clone());
         // An inspection isn't the job's work: that it finds nothing counts for nothing.
-        if key.kind != TaskKind::Inspect {
+        // What came of an attempt that nobody has asked may still be read.
+        if key.kind != TaskKind::Inspect && end.reason != OUTCOME_UNREAD {
             self.count(end);
         }
         if end.outcome == AttemptOutcome::Succeeded {
@@ -113,15 +114,19 @@ impl Plan<'_> {
             }
         }
         if let Some(disruption) = end.disruption {
-            let disruptions = status.disruptions.get_or_insert_with(DisruptionsStatus::default);
-            disruptions.total += 1;
-            match disruption {
-                Disruption::NodeFailure => disruptions.node_failure += 1,
-                Disruption::Eviction => disruptions.eviction += 1,
-                Disruption::Preemption => disruptions.preemption += 1,
-                Disruption::Unschedulable => disruptions.unschedulable += 1,
-                Disruption::Other => {}
-            }
+            self.count_disruption(disruption);
+        }
+    }
+
+    pub(super) fn count_disruption(&mut self, disruption: Disruption) {
+        let disruptions = self.decision.status.disruptions.get_or_insert_with(DisruptionsStatus::default);
+        disruptions.total += 1;
+        match disruption {
+            Disruption::NodeFailure => disruptions.node_failure += 1,
+            Disruption::Eviction => disruptions.eviction += 1,
+            Disruption::Preemption => disruptions.preemption += 1,
+            Disruption::Unschedulable => disruptions.unschedulable += 1,
+            Disruption::Other => {}
         }
     }
 

@@ -3,12 +3,13 @@
 //! many workers as before.
 
 use teasel_api::resolved::Job;
+use teasel_api::spec::AttemptStatus;
 use teasel_api::task::{InspectTask, Task, TaskKind};
 
 use super::Plan;
 use super::start::Made;
 use crate::job::restarts;
-use crate::job::verdict::{End, OUTCOME_UNREAD};
+use crate::job::verdict::{Disruption, End, OUTCOME_UNREAD};
 use crate::task_key::TaskKey;
 
 impl Plan<'_> {
@@ -23,7 +24,11 @@ impl Plan<'_> {
         let inspect = TaskKey { kind: TaskKind::Inspect, tenant: key.tenant.clone() };
         let asked = self.newest(&inspect).filter(|asked| asked.hash == subject);
         match asked.map(|asked| asked.outcome) {
-            Some(Some(_)) => false,
+            Some(Some(_)) => {
+                // Only now it is known to be lost, and the next attempt begins.
+                self.count_disruption(Disruption::Other);
+                false
+            }
             Some(None) => {
                 self.ensure_started(&inspect, |plan| inspection(make(plan), job, subject));
                 true
@@ -34,6 +39,16 @@ impl Plan<'_> {
                 true
             }
         }
+    }
+
+    /// The task that reads what came of an attempt, as long as it does.
+    pub(super) fn inspection_of(&self, unread: &AttemptStatus) -> Option<TaskKey> {
+        if unread.reason.as_deref() != Some(OUTCOME_UNREAD) {
+            return None;
+        }
+        let inspect = TaskKey { kind: TaskKind::Inspect, tenant: unread.tenant.clone() };
+        let asked = self.newest(&inspect)?;
+        (asked.outcome.is_none() && asked.hash == subject(unread.task, unread.number)).then_some(inspect)
     }
 
     /// Lets what an inspection read take effect, as if the attempt itself had said it.

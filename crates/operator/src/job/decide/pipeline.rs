@@ -12,7 +12,7 @@ use super::{Action, Plan};
 use crate::job::observed::ChildState;
 use crate::job::restarts::Next;
 use crate::job::stages::{FrozenPart, stage_of};
-use crate::job::verdict::{SECRET_MISSING, UNSCHEDULABLE, obstacle};
+use crate::job::verdict::{OUTCOME_UNREAD, SECRET_MISSING, UNSCHEDULABLE, obstacle};
 use crate::names::short_hash;
 use crate::task_key::TaskKey;
 
@@ -42,6 +42,9 @@ pub(super) struct Hindrance {
     /// Whether the newest attempt has ended, and another one follows.
     pub(super) ended: bool,
 }
+
+/// Reason of a task whose attempt the API server doesn't let be created.
+const NOT_CREATED: &str = "NotCreated";
 
 /// How many tenants a message names.
 const NAMED_TENANTS: usize = 5;
@@ -190,10 +193,14 @@ impl Plan<'_> {
     /// After a suspension the next attempt waits for the former one's checkpoint, unless its node is away.
     fn waits_for_former_pods(&mut self) -> bool {
         let grace = self.configuration.timing.gone_grace;
-        let by = self.observed.lingering.iter().filter_map(|pod| pod.gone_by).map(|by| by + grace).max();
-        let suspended =
-            self.attempts().last().is_some_and(|attempt| attempt.outcome == Some(AttemptOutcome::Suspended));
-        match by.filter(|by| suspended && *by > self.now) {
+        let suspended = self.attempts().iter().filter(|attempt| {
+            let newest = self.newest(&TaskKey::of(attempt)).map(|newest| newest.number);
+            attempt.outcome == Some(AttemptOutcome::Suspended) && newest == Some(attempt.number)
+        });
+        let Some(ended) = suspended.filter_map(|attempt| attempt.end_time).max() else { return false };
+        // Pods are told to end some time after their Job is gone.
+        let by = self.observed.lingering.iter().map(|pod| pod.gone_by.unwrap_or(ended) + grace).max();
+        match by.filter(|by| *by > self.now) {
             Some(by) => {
                 self.wake(by);
                 true
@@ -379,12 +386,26 @@ impl Plan<'_> {
     pub(super) fn hindrance(&self, key: &TaskKey) -> Option<Hindrance> {
         let attempt = self.newest(key)?;
         let number = attempt.number;
+        if attempt.outcome.is_some()
+            && let Some(inspect) = self.inspection_of(attempt)
+        {
+            let reads = format!("attempt {number} is done, and a pod reads what came of it");
+            let message = match self.hindrance(&inspect) {
+                Some(Hindrance { message, .. }) => format!("{reads}: {message}"),
+                None => reads,
+            };
+            return Some(Hindrance { reason: OUTCOME_UNREAD.to_owned(), message, ended: false });
+        }
         if attempt.outcome.is_some() {
             let said = attempt.message.as_deref().unwrap_or_default();
             let message = format!("attempt {number} ended ({said}), the next one follows");
             return Some(Hindrance { reason: attempt.reason.clone().unwrap_or_default(), message, ended: true });
         }
-        let child = self.child_of(attempt)?;
+        let Some(child) = self.child_of(attempt) else {
+            let said = self.observed.impediment.as_ref().filter(|_| attempt.job_uid.is_none())?;
+            let message = format!("attempt {number} can't be created, and is tried again and again: {said}");
+            return Some(Hindrance { reason: NOT_CREATED.to_owned(), message, ended: false });
+        };
         let (reason, message) = if !child.suspended {
             let obstacle = obstacle(child)?;
             (obstacle.reason, obstacle.message)

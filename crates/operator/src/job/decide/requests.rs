@@ -183,8 +183,15 @@ impl Plan<'_> {
                 self.answer(&request.id, Some(&tenant), &reason, &said);
             }
             Some(Next::GiveUp) => self.answer(&request.id, Some(&tenant), "Refused", &said),
-            Some(Next::AgainAt(at)) => self.wake(at),
-            Some(Next::Running) => self.ensure_started(&key, |plan| plan.publish_task(job, entry, action)),
+            Some(next @ (Next::AgainAt(_) | Next::Running)) => {
+                match next {
+                    Next::AgainAt(at) => self.wake(at),
+                    _ => self.ensure_started(&key, |plan| plan.publish_task(job, entry, action)),
+                }
+                let message = self.hindrance(&key).map(|hindrance| hindrance.message);
+                let waits = PublishRequestStatus { id: request.id, tenant: Some(tenant), outcome: None, message };
+                self.status().publish_request = Some(waits);
+            }
             None | Some(Next::Again) => {
                 if self.running().any(|(attempt, _)| key.owns(attempt)) {
                     // One at a time; its end brings us back.

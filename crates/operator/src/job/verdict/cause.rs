@@ -40,7 +40,8 @@ pub(super) fn failed(child: &Child, job_reason: &str, job_message: &str) -> End 
         Some((ECHO, _, echo)) if lost(child).is_some() => {
             let name = lost(child).map(|pod| pod.name.clone()).unwrap_or_default();
             let message = format!("pod {name} was lost by the others, and nothing is heard of how it ended");
-            End { report: echo.report, ..End::disrupted(Disruption::Other, "PeerLost", message) }
+            // A kubelet that is there tells within moments.
+            End { report: echo.report, ..End::disrupted(Disruption::NodeFailure, "PeerLost", message) }
         }
         Some((_, _, end)) => end,
         None if child.pods.len() < child.parallelism as usize => {
@@ -86,7 +87,8 @@ fn cause(child: &Child, pod: &Pod) -> Option<(u8, Option<Timestamp>, End)> {
         (FAILED, End::disrupted(Disruption::Other, "FencedOut", message))
     } else if code == Some(ExitCode::PeerLost) {
         let message = said(format!("pod {} lost a peer", pod.name));
-        (ECHO, End::new(AttemptOutcome::Failed, "PeerLost", message))
+        // Where all say so it was the network between them.
+        (ECHO, End::disrupted(Disruption::Other, "PeerLost", message))
     } else if let Some(code) = code.filter(|code| code.is_permanent()) {
         let why = report.map_or_else(|| format!("{code:?}"), |report| report.reason.clone());
         let message = said(format!("pod {} ended with code {exit_code}", pod.name));

@@ -116,9 +116,10 @@ fn a_pod_that_is_gone_was_deleted_by_somebody() {
 }
 
 #[test]
-fn peers_that_all_lost_each_other_have_failed() {
+fn peers_that_all_lost_each_other_were_cut_off_and_have_not_failed() {
     let end = end(&failure(vec![failed(ExitCode::PeerLost), failed(ExitCode::PeerLost)]));
-    assert_eq!((end.outcome, end.reason.as_str()), (AttemptOutcome::Failed, "PeerLost"));
+    assert_eq!((end.outcome, end.reason.as_str()), (AttemptOutcome::Disrupted, "PeerLost"));
+    assert_eq!(end.disruption, Some(Disruption::Other));
 }
 
 /// A failed Job of which one pod has lost the other, and that other is as told.
@@ -139,6 +140,7 @@ fn the_pod_that_others_lost_has_some_time_to_say_why() {
     // A node that is away says nothing, and isn't the task's fault.
     let untold = end(&lost(silent(), 11));
     assert_eq!((untold.outcome, untold.reason.as_str()), (AttemptOutcome::Disrupted, "PeerLost"));
+    assert_eq!(untold.disruption, Some(Disruption::NodeFailure));
     assert!(untold.message.contains("pod q"), "{}", untold.message);
 }
 

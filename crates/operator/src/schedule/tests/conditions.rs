@@ -4,6 +4,7 @@ use rstest::rstest;
 use serde_json::json;
 
 use super::*;
+use crate::job::decide::Note;
 
 #[rstest]
 #[case(json!({"schedule": "0 25 * * *"}), "InvalidSchedule", "spec.schedule has the hour \"25\", which must be from 0 to 23; nothing starts until that is mended")]
@@ -90,4 +91,34 @@ fn other_conditions_are_left_alone() {
     let decision = observed.step("01:20:00");
     assert_eq!(decision.status.conditions[0], other);
     assert_eq!(decision.status.conditions[1].last_transition_time, at("01:10:00"));
+}
+
+#[test]
+fn a_tick_that_is_refused_stays_due_and_keeps_nothing_else_from_being_told() {
+    let mut observed = observed(&json!({}), Some("01:00:00"), "02:00:00");
+    let done = Finished { succeeded: true, time: at("01:30:00") };
+    let name = build::job_name("films", at("01:00:00"));
+    observed.jobs.push(ChildJob {
+        name,
+        uid: "1".into(),
+        tick: at("01:00:00"),
+        finished: Some(done),
+        ..ChildJob::default()
+    });
+    let decision = decide(&observed);
+    assert_eq!(created(&decision), [at("02:00:00")]);
+    let note = Note { warning: true, reason: "FailedCreate".into(), message: "exceeded quota".into() };
+    let refused = decision.refused(observed.now, Some(4), note.clone());
+    assert_eq!(refused.status.last_schedule_time, Some(at("01:00:00")));
+    assert_eq!(refused.status.last_successful_time, Some(at("01:30:00")));
+    assert_eq!((refused.status.active.len(), refused.notes.last()), (0, Some(&note)));
+    assert!(refused.notes.iter().all(|note| note.reason != "SuccessfulCreate"));
+    let condition = refused.status.conditions.iter().find(|condition| condition.kind == "Created").unwrap();
+    assert_eq!((condition.status.as_str(), condition.message.as_str()), ("False", "exceeded quota"));
+
+    observed.schedule.status = Some(refused.status);
+    let decision = observed.step("02:00:30");
+    assert_eq!(created(&decision), [at("02:00:00")]);
+    let condition = decision.status.conditions.iter().find(|condition| condition.kind == "Created").unwrap();
+    assert_eq!((condition.status.as_str(), condition.last_transition_time), ("True", at("02:00:30")));
 }

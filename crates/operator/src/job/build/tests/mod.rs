@@ -82,6 +82,7 @@ pub(in crate::job) fn attempts(mut job: RecommenderJob, configuration: &Configur
             job: job.clone(),
             children: children.clone(),
             lingering: Vec::new(),
+            impediment: None,
             frozen: frozen.clone(),
             progress: None,
             lineage: Lineage { owner: "media/films".into(), ..Lineage::default() },

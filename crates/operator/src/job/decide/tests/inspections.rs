@@ -39,6 +39,17 @@ fn an_outcome_that_nobody_has_read_is_read_by_one_pod_and_not_trained_for_again(
     assert_eq!((train.number, train.reason.as_deref()), (1, Some("EarlyStopped")));
     let trained = status.conditions.iter().find(|condition| condition.kind == "Trained").unwrap();
     assert_eq!((trained.status.as_str(), trained.message.as_str()), ("True", "no better for 10 epochs"));
+    assert_eq!(status.disruptions, None, "nothing was lost");
+}
+
+#[test]
+fn what_keeps_an_inspection_from_reading_is_told() {
+    let mut world = unread();
+    assert_eq!(world.reason_of("Trained"), "False/OutcomeUnread");
+    assert_eq!(world.message_of("Trained"), "attempt 1 is done, and a pod reads what came of it");
+    world.find_no_room(&TaskKey::of_job(TaskKind::Inspect));
+    let said = world.message_of("Trained");
+    assert!(said.contains("reads what came of it: ") && said.contains("no node has room"), "{said}");
 }
 
 #[rstest]
@@ -52,6 +63,7 @@ fn where_an_inspection_finds_nothing_the_task_is_done_again_at_no_cost(#[case] e
     assert_eq!(world.running(), [TaskKey::of_job(TaskKind::Train)]);
     assert_eq!(world.started.last().unwrap().1, 2);
     assert_eq!(world.status().restarts, None);
+    assert_eq!(world.status().disruptions.unwrap().total, 1);
 }
 
 #[test]

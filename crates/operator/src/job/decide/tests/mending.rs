@@ -349,3 +349,39 @@ fn what_keeps_a_tenant_from_being_scored_is_told() {
     world.step(usize::MAX);
     assert_eq!(world.reason_of("Restarting"), "True/StorageUnavailable");
 }
+
+#[test]
+fn what_the_api_server_does_not_let_be_created_is_told_until_it_does() {
+    let mut world = World::new(&["a"], |_| {});
+    world.step(0);
+    world.impediment = Some("failed calling webhook \"jobs\"".into());
+    world.step(0);
+    assert_eq!(world.reason_of("Prepared"), "False/NotCreated");
+    let said = world.message_of("Prepared");
+    assert!(said.contains("attempt 1 can't be created") && said.contains("failed calling webhook"), "{said}");
+    world.impediment = None;
+    world.settle();
+    assert_eq!(world.reason_of("Prepared"), "False/Running");
+}
+
+#[test]
+fn an_attempt_that_follows_a_suspension_waits_for_pods_that_are_not_told_to_end_yet() {
+    let mut world = World::new(&["a"], |_| {});
+    world.settle();
+    world.edit(|job| job["spec"]["suspend"] = json!(true));
+    world.step(usize::MAX);
+    // The garbage collector hasn't come to it.
+    world.lingering = vec![Pod { container: Container::Running, ..Pod::default() }];
+    world.edit(|job| job["spec"]["suspend"] = json!(false));
+    world.step(usize::MAX);
+    assert_eq!((world.started.len(), world.running().len()), (1, 0));
+    let gone = world.now + SignedDuration::from_secs(20);
+    world.lingering[0].gone_by = Some(gone);
+    while world.now < gone + SignedDuration::from_secs(5) {
+        world.step(usize::MAX);
+        assert_eq!(world.started.len(), 1, "its node may be away for a moment");
+    }
+    world.lingering.clear();
+    world.settle();
+    assert_eq!(world.started.len(), 2);
+}

@@ -33,6 +33,10 @@ struct World {
     made: u32,
     /// Every attempt's task that was created, in order.
     started: Vec<(TaskKey, u32, Task)>,
+    /// Pods whose Job is gone.
+    lingering: Vec<Pod>,
+    /// What keeps the operator from doing as it decides.
+    impediment: Option<String>,
 }
 
 impl World {
@@ -62,6 +66,8 @@ impl World {
             configuration: serde_json::from_value(json!({"workerImage": "worker"})).unwrap(),
             made: 0,
             started: Vec::new(),
+            lingering: Vec::new(),
+            impediment: None,
         }
     }
 
@@ -103,10 +109,11 @@ impl World {
         let observed = Observed {
             job: self.job.clone(),
             children: self.children.clone(),
-            lingering: Vec::new(),
+            lingering: self.lingering.clone(),
             frozen: self.frozen.clone(),
             progress: None,
             lineage: Lineage { owner: "media/films".into(), ..Lineage::default() },
+            impediment: self.impediment.clone(),
         };
         let resolved = validate(&self.job, &self.configuration);
         decide(self.now, &observed, resolved.as_ref().map_err(Vec::as_slice), &self.configuration)

@@ -148,3 +148,20 @@ fn a_request_waits_until_the_job_is_resumed() {
     world.settle();
     assert!(world.running().contains(&TaskKey::of_tenant(TaskKind::Publish, "a")));
 }
+
+#[test]
+fn what_keeps_a_request_from_being_carried_out_is_told() {
+    let mut world = World::at_scoring(&["a"], |_| {});
+    world.score("a");
+    world.succeed(TaskKind::Collect);
+    let request = json!({"id": "1", "tenant": "a", "action": "Rollback", "run": "older"});
+    world.edit(|job| job["metadata"]["annotations"] = json!({"teasel.dev/publish-request": request.to_string()}));
+    world.settle();
+    world.find_no_room(&TaskKey::of_tenant(TaskKind::Publish, "a"));
+    let answer = world.status().publish_request.unwrap();
+    assert_eq!((answer.id.as_str(), answer.outcome.as_ref()), ("1", None));
+    assert!(answer.message.as_ref().unwrap().contains("no node has room"), "{answer:?}");
+    world.publish("a");
+    let answer = world.status().publish_request.unwrap();
+    assert!(answer.outcome.is_some());
+}
