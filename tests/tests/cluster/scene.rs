@@ -44,6 +44,8 @@ pub(crate) struct Living<'a> {
     pub(crate) namespace: &'a Namespace<'a>,
     disturbance: Disturbance,
     successor: Option<OutsideOperator>,
+    /// Whether the operator has died where it was to.
+    died: bool,
 }
 
 impl Scene {
@@ -56,22 +58,19 @@ impl Scene {
 
     /// Lives a life undisturbed, and returns what came of it and what was written.
     pub(crate) fn live(&mut self, life: Life) -> (Value, Vec<String>) {
-        let (end, writes) = self.run(life, Disturbance::None, None);
+        let Lived { end, writes, .. } = self.run(life, Disturbance::None, None);
         (end.unwrap(), writes)
     }
 
-    /// Lives a life with a disturbance, of which the same has to come.
-    pub(crate) fn live_disturbed(&mut self, life: Life, disturbance: Disturbance, expected: &Value) {
-        let (end, _) = self.run(life, disturbance, Some(expected));
+    /// Lives a life with a disturbance, of which the same has to come. Says whether it came to the disturbance: no two lives
+    /// write exactly as often.
+    pub(crate) fn live_disturbed(&mut self, life: Life, disturbance: Disturbance, expected: &Value) -> bool {
+        let Lived { end, came_to_it, .. } = self.run(life, disturbance, Some(expected));
         end.unwrap();
+        came_to_it
     }
 
-    fn run(
-        &mut self,
-        life: Life,
-        disturbance: Disturbance,
-        expected: Option<&Value>,
-    ) -> (anyhow::Result<Value>, Vec<String>) {
+    fn run(&mut self, life: Life, disturbance: Disturbance, expected: Option<&Value>) -> Lived {
         let Scene { operator, proxy, cluster } = self;
         let namespace = cluster.namespace().unwrap();
         let (fault, seed) = match disturbance {
@@ -81,12 +80,19 @@ impl Scene {
             Disturbance::Answers(fault, seed) => (Some(fault), seed),
         };
         proxy.begin(fault, seed);
-        let mut living = Living { cluster, operator, proxy, namespace: &namespace, disturbance, successor: None };
+        let mut living =
+            Living { cluster, operator, proxy, namespace: &namespace, disturbance, successor: None, died: false };
         life.live(&mut living);
-        let mut end = come_to_rest(&namespace, proxy, expected);
-        if living.bring_late_write() && end.is_ok() {
-            end = come_to_rest(&namespace, proxy, expected);
+        let mut end = living.come_to_rest(expected);
+        let overtaken = living.bring_late_write();
+        if overtaken && end.is_ok() {
+            end = living.come_to_rest(expected);
         }
+        let came_to_it = match disturbance {
+            Disturbance::None | Disturbance::Answers(..) => true,
+            Disturbance::Death(..) => living.died,
+            Disturbance::LateWrite(_) => overtaken,
+        };
         let writes = proxy.writes();
         proxy.begin(None, 0);
         let kinds = "scheduledrecommenderjobs,recommenderjobs";
@@ -98,8 +104,17 @@ impl Scene {
             Ok(Some(()))
         })
         .unwrap();
-        (end, writes)
+        Lived { end, writes, came_to_it }
     }
+}
+
+/// What came of a life.
+struct Lived {
+    end: anyhow::Result<Value>,
+    /// Method and path of each write.
+    writes: Vec<String>,
+    /// Whether the disturbance befell it.
+    came_to_it: bool,
 }
 
 impl Living<'_> {
@@ -126,6 +141,7 @@ impl Living<'_> {
             Disturbance::Death(..) => {
                 // Nothing is answered to the one that dies; the next one is.
                 self.operator.kill()?;
+                self.died = true;
                 self.proxy.begin(None, 0);
                 self.cluster.replace_killed(self.operator)
             }
@@ -137,10 +153,40 @@ impl Living<'_> {
         }
     }
 
+    /// Waits until what came of a life is as expected, or, where nothing is expected, until nothing is written any more.
+    fn come_to_rest(&mut self, expected: Option<&Value>) -> anyhow::Result<Value> {
+        let Some(expected) = expected else {
+            let mut before = 0;
+            loop {
+                let writes = self.proxy.writes().len();
+                if std::mem::replace(&mut before, writes) == writes {
+                    return what_came_of(self.namespace);
+                }
+                std::thread::sleep(QUIET);
+            }
+        };
+        wait_for("the same end", || {
+            self.follow()?;
+            let end = what_came_of(self.namespace)?;
+            ensure!(end == *expected, "{end:#} instead of {expected:#}");
+            // And it stays so: what comes twice may come a little later.
+            std::thread::sleep(QUIET);
+            self.follow()?;
+            let end = what_came_of(self.namespace)?;
+            ensure!(end == *expected, "{end:#} a moment later, instead of {expected:#}");
+            Ok(Some(end))
+        })
+    }
+
     /// Lets a write come that is late, if one is, and an operator learn that it doesn't lead.
     fn bring_late_write(&mut self) -> bool {
         let Some(mut successor) = self.successor.take() else { return false };
         self.proxy.release();
+        let answered = wait_for("the late write to be answered", || {
+            let answers = self.proxy.late_answers();
+            Ok(Some(answers).filter(|answers| !answers.is_empty()))
+        });
+        println!("what came late was answered {:?}", answered.unwrap());
         let ended = self.operator.wait_until_it_ends().unwrap();
         assert!(!ended.success(), "who loses its lease has to end badly, so that it is started anew: {ended}");
         // Its lease is the successor's: it can't have got it back.
@@ -148,25 +194,6 @@ impl Living<'_> {
         self.cluster.replace_killed(self.operator).unwrap();
         true
     }
-}
-
-/// Waits until what came of a life is as expected, or, where nothing is expected, until nothing is written any more.
-fn come_to_rest(namespace: &Namespace<'_>, proxy: &Proxy, expected: Option<&Value>) -> anyhow::Result<Value> {
-    let Some(expected) = expected else {
-        let mut before = 0;
-        loop {
-            let writes = proxy.writes().len();
-            if std::mem::replace(&mut before, writes) == writes {
-                return what_came_of(namespace);
-            }
-            std::thread::sleep(QUIET);
-        }
-    };
-    wait_for("the same end", || {
-        let end = what_came_of(namespace)?;
-        ensure!(end == *expected, "{end:#} instead of {expected:#}");
-        Ok(Some(end))
-    })
 }
 
 /// Status and objects, without what differs from one life to the next.

@@ -129,7 +129,7 @@ fn is_watch(request: &Parts) -> bool {
 }
 
 /// Whether a request changes anything of a job. What is told to people, and who leads, isn't counted.
-fn is_counted(request: &Parts) -> bool {
+pub(super) fn is_counted(request: &Parts) -> bool {
     let reads = [Method::GET, Method::HEAD, Method::OPTIONS].contains(&request.method);
     !reads && !["/leases", "/events"].iter().any(|other| request.uri.path().contains(other))
 }

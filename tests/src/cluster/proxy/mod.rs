@@ -21,7 +21,7 @@ use serde_json::json;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep, sleep_until};
 
-use self::fault::{Course, Weather};
+use self::fault::{Course, Weather, is_counted};
 pub use self::fault::{Fault, Side};
 use super::Cluster;
 
@@ -39,7 +39,10 @@ struct Way {
     server: String,
     client: reqwest::Client,
     weather: Mutex<Weather>,
-    released: Notify,
+    /// Lets go of what has been held since everything began.
+    released: Mutex<Arc<Notify>>,
+    /// What the API server answered to writes that were held.
+    late: Mutex<Vec<StatusCode>>,
     /// What each list was answered, until that is answered again.
     lists: Mutex<HashMap<String, (HeaderMap, Bytes)>>,
 }
@@ -62,7 +65,8 @@ impl Proxy {
             server: server.to_owned(),
             client,
             weather: Mutex::new(Weather::new(None, 0)),
-            released: Notify::new(),
+            released: Mutex::default(),
+            late: Mutex::default(),
             lists: Mutex::default(),
         });
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
@@ -77,16 +81,24 @@ impl Proxy {
         format!("http://{}", self.address)
     }
 
-    /// Counts writes anew, and lets something go wrong, by this seed, or everything be well.
+    /// Counts writes anew, and lets something go wrong, by this seed, or everything be well. What is held never comes.
     pub fn begin(&self, fault: Option<Fault>, seed: u64) {
         *lock(&self.way.weather) = Weather::new(fault, seed);
+        *lock(&self.way.released) = Arc::default();
+        lock(&self.way.late).clear();
         lock(&self.way.lists).clear();
     }
 
     /// Lets go of everything that is held, which thus comes late to the API server.
     pub fn release(&self) {
+        let held = Arc::clone(&lock(&self.way.released));
         self.begin(None, 0);
-        self.way.released.notify_waiters();
+        held.notify_waiters();
+    }
+
+    /// What the API server answered to the writes that came late.
+    pub fn late_answers(&self) -> Vec<StatusCode> {
+        lock(&self.way.late).clone()
     }
 
     /// Whether everything is held.
@@ -103,13 +115,26 @@ impl Proxy {
 async fn pass(State(way): State<Arc<Way>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     // Made before anything is decided, so that a release in between isn't missed.
-    let released = way.released.notified();
+    let released = Arc::clone(&lock(&way.released)).notified_owned();
     let course = lock(&way.weather).meet(&parts);
     let answer = match course {
         Course::Pass => way.forward(parts, body).await,
         Course::Hold(Side::Before) => {
-            released.await;
-            way.forward(parts, body).await
+            let writes = is_counted(&parts);
+            let body = match to_bytes(body, LARGEST_BODY).await {
+                Ok(body) => Body::from(body),
+                Err(error) => return (StatusCode::BAD_REQUEST, error.to_string()).into_response(),
+            };
+            // By itself: whoever has sent it may not wait for an answer any more, and what was sent comes all the same.
+            let late = tokio::spawn(async move {
+                released.await;
+                let answer = way.forward(parts, body).await;
+                if let (true, Ok(answer)) = (writes, &answer) {
+                    lock(&way.late).push(answer.status());
+                }
+                answer
+            });
+            late.await.map_err(anyhow::Error::from).flatten()
         }
         Course::Hold(Side::After) => {
             let answer = way.forward(parts, body).await;
