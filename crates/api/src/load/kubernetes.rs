@@ -4,6 +4,7 @@ use k8s_openapi::api::core::v1::PodTemplateSpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
+use serde_path_to_error::{Segment, Track};
 
 use crate::violation::{Path, Violation, Violations};
 
@@ -24,10 +25,10 @@ pub(crate) fn check_metadata(metadata: &Map<String, Value>, path: &Path, found: 
 
 fn check<T: DeserializeOwned>(fields: &Map<String, Value>, what: &str, path: &Path, found: &mut Violations) {
     let mut unknown = Vec::new();
+    let mut track = Track::new();
+    let tracked = serde_path_to_error::Deserializer::new(Value::Object(fields.clone()), &mut track);
     let parsed: Result<T, serde_json::Error> =
-        serde_ignored::deserialize(Value::Object(fields.clone()), |ignored| {
-            unknown.push(ignored_path(path, &ignored))
-        });
+        serde_ignored::deserialize(tracked, |ignored| unknown.push(ignored_path(path, &ignored)));
     found.extend(unknown.into_iter().map(|path| Violation {
         path: path.to_string(),
         line: None,
@@ -35,7 +36,7 @@ fn check<T: DeserializeOwned>(fields: &Map<String, Value>, what: &str, path: &Pa
         hint: None,
     }));
     if let Err(error) = parsed {
-        found.add(path, format!("is no {}: {error}", what.trim_start_matches("a ")));
+        found.add(&failed_path(path, &track.path()), format!("doesn't fit {what}: {error}"));
     }
 }
 
@@ -48,6 +49,14 @@ fn ignored_path(base: &Path, ignored: &serde_ignored::Path<'_>) -> Path {
         | serde_ignored::Path::NewtypeStruct { parent }
         | serde_ignored::Path::NewtypeVariant { parent } => ignored_path(base, parent),
     }
+}
+
+fn failed_path(base: &Path, failed: &serde_path_to_error::Path) -> Path {
+    failed.iter().fold(base.clone(), |path, segment| match segment {
+        Segment::Seq { index } => path.index(*index),
+        Segment::Map { key } => path.field(key),
+        Segment::Enum { .. } | Segment::Unknown => path,
+    })
 }
 
 #[cfg(test)]
@@ -68,7 +77,7 @@ mod tests {
     )]
     #[case(
         json!({"spec": {"tolerations": "all"}}),
-        &["t: is no pod template: invalid type: string \"all\", expected a sequence"]
+        &["t.spec.tolerations: doesn't fit a pod template: invalid type: string \"all\", expected a sequence"]
     )]
     fn a_pod_template_keeps_to_kubernetes(#[case] template: Value, #[case] expected: &[&str]) {
         let mut found = Violations::default();
