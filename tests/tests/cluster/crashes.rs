@@ -52,6 +52,11 @@ async fn wherever_the_operator_dies_a_job_comes_to_the_same_end() {
             let sides = [Side::Before, Side::After].map(|side| Disturbance::Death(write, side));
             sides.into_iter().chain([Disturbance::LateWrite(write)])
         });
+        // The creation of a tick's job that comes after its deletion runs the tick again (`operator::schedule`).
+        let replaced =
+            writes.iter().position(|write| life == Life::Replaced && write.ends_with("/recommenderjobs"));
+        let all =
+            all.filter(|one| !matches!((one, replaced), (Disturbance::LateWrite(late), Some(of)) if *late == of));
         let (late, deaths): (Vec<_>, Vec<_>) = all.partition(|one| matches!(one, Disturbance::LateWrite(_)));
         let chosen: Vec<_> = if is_deep() {
             [deaths, late].concat()

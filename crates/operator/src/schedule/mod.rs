@@ -20,7 +20,9 @@
 //! For that, `Observed::schedule` must be read from the API server, not from a cache; the list of jobs may be stale.
 //!
 //! What is left: somebody deletes the new job by hand before the status is written, while the operator is dead. Then
-//! the tick runs again, since nothing says that it has.
+//! the tick runs again, since nothing says that it has. And the API server may come to a creation late, from an operator
+//! that has lost its lease since: where that tick's job is there no more, as Replace or history has deleted it, it runs
+//! again. No precondition can be put on a creation.
 //!
 //! Clocks that are set back change nothing: a tick is later than the last one, or it isn't due. Set forward, the
 //! time in between counts as missed.

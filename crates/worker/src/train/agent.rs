@@ -155,27 +155,61 @@ fn read_progress(file: &Path) -> Option<Progress> {
 fn outcome_of(rank: &Rank, file: &TaskFile, memory: &MemoryWatch) -> Outcome {
     let written = std::fs::read(&rank.outcome).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
     written.unwrap_or_else(|| {
-        let number = rank.number;
-        let (exit_code, reason, message) = match rank.end {
-            Some(RankEnd::Killed(signal)) if signal == Signal::SIGKILL as i32 && memory.has_killed() => {
-                let message = format!("rank {number} was killed: the worker's limit of memory was reached");
-                (ExitCode::TryAgain, OUT_OF_MEMORY, message)
-            }
-            Some(RankEnd::Killed(signal)) => {
-                let name = Signal::try_from(signal).map_or_else(|_| signal.to_string(), |name| name.to_string());
-                (ExitCode::TryAgain, "RankKilled", format!("rank {number} was killed by {name}"))
-            }
-            Some(RankEnd::Unknown(code)) => {
-                (ExitCode::Bug, "RankFailed", format!("rank {number} ended with code {code} and said nothing"))
-            }
-            Some(RankEnd::Exited(ExitCode::Stopped)) => {
-                (ExitCode::Stopped, "Stopped", format!("rank {number} was stopped before it trained"))
-            }
-            Some(RankEnd::Exited(ExitCode::PeerLost)) => {
-                (ExitCode::PeerLost, "PeerLost", format!("rank {number} was ended since a fellow rank had failed"))
-            }
-            _ => (ExitCode::Bug, "RankFailed", format!("rank {number} ended and said nothing")),
-        };
+        let (exit_code, reason, message) = unsaid(rank.number, rank.end, || memory.has_killed());
         outcome::ended(file, exit_code, reason, message)
     })
+}
+
+/// What became of a rank that has said nothing; `memory_ran_out` tells whether the kernel has killed for it.
+fn unsaid(
+    number: u32,
+    end: Option<RankEnd>,
+    memory_ran_out: impl FnOnce() -> bool,
+) -> (ExitCode, &'static str, String) {
+    match end {
+        Some(RankEnd::Killed(signal)) if signal == Signal::SIGKILL as i32 && memory_ran_out() => {
+            let message = format!("rank {number} was killed: the worker's limit of memory was reached");
+            (ExitCode::TryAgain, OUT_OF_MEMORY, message)
+        }
+        Some(RankEnd::Killed(signal)) => {
+            let name = Signal::try_from(signal).map_or_else(|_| signal.to_string(), |name| name.to_string());
+            (ExitCode::TryAgain, "RankKilled", format!("rank {number} was killed by {name}"))
+        }
+        Some(RankEnd::Unknown(code)) => {
+            (ExitCode::Bug, "RankFailed", format!("rank {number} ended with code {code} and said nothing"))
+        }
+        Some(RankEnd::Exited(ExitCode::Stopped)) => {
+            (ExitCode::Stopped, "Stopped", format!("rank {number} was stopped before it trained"))
+        }
+        Some(RankEnd::Exited(ExitCode::PeerLost)) => {
+            (ExitCode::PeerLost, "PeerLost", format!("rank {number} was ended since a fellow rank had failed"))
+        }
+        _ => (ExitCode::Bug, "RankFailed", format!("rank {number} ended and said nothing")),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::out_of_memory(RankEnd::Killed(9), true, ExitCode::TryAgain, OUT_OF_MEMORY)]
+    #[case::killed_by_somebody(RankEnd::Killed(9), false, ExitCode::TryAgain, "RankKilled")]
+    #[case::crashed(RankEnd::Killed(11), true, ExitCode::TryAgain, "RankKilled")]
+    #[case::unknown(RankEnd::Unknown(3), true, ExitCode::Bug, "RankFailed")]
+    #[case::stopped(RankEnd::Exited(ExitCode::Stopped), true, ExitCode::Stopped, "Stopped")]
+    #[case::echo(RankEnd::Exited(ExitCode::PeerLost), true, ExitCode::PeerLost, "PeerLost")]
+    fn a_rank_that_says_nothing_is_told_by_how_it_ended(
+        #[case] end: RankEnd,
+        #[case] memory_ran_out: bool,
+        #[case] exit_code: ExitCode,
+        #[case] reason: &str,
+    ) {
+        let told = unsaid(2, Some(end), || memory_ran_out);
+        assert_eq!((told.0, told.1), (exit_code, reason));
+        assert!(told.2.starts_with("rank 2 "), "{}", told.2);
+    }
 }

@@ -62,6 +62,15 @@ fn child(state: ChildState, pods: Vec<Pod>) -> Child {
     }
 }
 
+/// A pod whose agent has lost a rank, and says why.
+fn said(reason: &str) -> Pod {
+    let mut pod = ended(75, "Error", Some((ExitCode::TryAgain, "a rank was killed")));
+    if let Container::Terminated { outcome: Some(outcome), .. } = &mut pod.container {
+        outcome.reason = reason.into();
+    }
+    pod
+}
+
 fn failure(pods: Vec<Pod>) -> Child {
     child(ChildState::Failed { reason: "BackoffLimitExceeded".into(), message: "limit".into(), at: None }, pods)
 }
@@ -80,6 +89,8 @@ fn end(child: &Child) -> End {
 #[case::fenced(failed(ExitCode::FencedOut), AttemptOutcome::Disrupted, "FencedOut")]
 #[case::stopped(failed(ExitCode::Stopped), AttemptOutcome::Disrupted, "Stopped")]
 #[case::memory(ended(137, "OOMKilled", None), AttemptOutcome::OutOfMemory, "OutOfMemory")]
+#[case::memory_of_a_rank(said("OutOfMemory"), AttemptOutcome::OutOfMemory, "OutOfMemory")]
+#[case::killed_rank(said("RankKilled"), AttemptOutcome::Failed, "RankKilled")]
 #[case::killed(ended(137, "Error", None), AttemptOutcome::Failed, "WorkerFailed")]
 #[case::rebooted(ended(255, "Unknown", None), AttemptOutcome::Disrupted, "NodeRestarted")]
 #[case::drained(taken("EvictionByEvictionAPI", Container::Running), AttemptOutcome::Disrupted, "Evicted")]

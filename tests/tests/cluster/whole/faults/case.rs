@@ -82,12 +82,17 @@ impl Case {
         let any = [Fault::OperatorKilled, Fault::StorageSilent, Fault::NodeDies];
         let tasks = [Task::Prepare, Task::Train, Task::Evaluate, Task::Score, Task::Publish];
         let any = any.into_iter().flat_map(|fault| tasks.map(|task| Case(fault, task)));
-        training.map(|fault| Case(fault, Task::Train)).into_iter().chain(any).collect()
+        // Nobody stands by a task of one process. Scoring's Job makes up for its pods by itself.
+        let alone = [Fault::AgentKilled(0), Fault::PodEvicted];
+        let others = [Task::Prepare, Task::Evaluate, Task::Score, Task::Publish];
+        let alone = alone.into_iter().flat_map(|fault| others.map(|task| Case(fault, task)));
+        training.map(|fault| Case(fault, Task::Train)).into_iter().chain(any).chain(alone).collect()
     }
 
     /// How the task's first attempt ends by it.
     pub(super) fn outcome(self) -> &'static str {
         match self.0 {
+            Fault::AgentKilled(_) | Fault::PodEvicted if self.1 == Task::Score => "Succeeded",
             Fault::OperatorKilled | Fault::OperatorUpgraded | Fault::ApiServerRestarts | Fault::StorageSilent => {
                 "Succeeded"
             }
@@ -101,7 +106,7 @@ impl Case {
         match self.0 {
             Fault::PodEvicted | Fault::NodePressed => "eviction",
             Fault::PodPreempted => "preemption",
-            Fault::ApiServerCutOff => "nodeFailure",
+            Fault::ApiServerCutOff | Fault::LinkDown | Fault::NodeDies | Fault::NodeReboots => "nodeFailure",
             _ => "total",
         }
     }

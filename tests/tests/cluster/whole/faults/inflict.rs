@@ -15,6 +15,7 @@ const KEEP_LOG_OF_THE_FIRST: &str =
     "mkdir -p /var/log/kept && cp --archive --link /var/log/pods/*films*-train-1-* /var/log/kept/";
 /// How a worker may end that was away and is back: it lost its peer or the store, was fenced out, or asked to stop.
 const ENDS_OF_WHO_WAS_AWAY: [&str; 4] = ["PeerLost", "StorageUnavailable", "FencedOut", "Stopped"];
+const WORKER: &str = "teasel-worker";
 /// How long storage is silent.
 const SILENCE: Duration = Duration::from_secs(60);
 
@@ -39,22 +40,21 @@ impl<'a> Bench<'a> {
         self.cluster.node(pod["spec"]["nodeName"].as_str().unwrap()).unwrap()
     }
 
-    /// Sends a signal to a process of a worker's pod: its agent, or the agent's only rank.
-    fn signal(&self, worker: u32, signal: &str, rank: bool) {
-        let pod = self.pod(worker);
+    /// Sends a signal to a process of a pod that runs this program: the first one, or its only child, a rank.
+    fn signal(&self, pod: &Value, program: &str, signal: &str, rank: bool) {
         let uid = pod["metadata"]["uid"].as_str().unwrap();
-        // Of two processes with the worker's program the rank is the other's child.
+        // Of two processes with the program the rank is the other's child.
         let script = r#"
             for status in $(grep -l "$1\|$(echo "$1" | tr - _)" /proc/[0-9]*/cgroup); do
               process="${status%/cgroup}"
-              case "$(readlink "$process/exe")" in */teasel-worker) ;; *) continue ;; esac
+              case "$(readlink "$process/exe")" in */"$4") ;; *) continue ;; esac
               parent="$(sed -n 's/^PPid:\t//p' "$process/status")"
-              case "$(readlink "/proc/$parent/exe")" in */teasel-worker) kind=rank ;; *) kind=agent ;; esac
+              case "$(readlink "/proc/$parent/exe")" in */"$4") kind=rank ;; *) kind=agent ;; esac
               [ "$kind" = "$2" ] && kill "-$3" "${process#/proc/}" && exit 0
             done
             exit 1"#;
         let kind = if rank { "rank" } else { "agent" };
-        self.node_of(&pod).run(&["bash", "-c", script, "signal", uid, kind, signal]).unwrap();
+        self.node_of(pod).run(&["bash", "-c", script, "signal", uid, kind, signal, program]).unwrap();
     }
 
     fn kubectl(&self, arguments: &[&str]) -> String {
@@ -75,9 +75,12 @@ impl<'a> Bench<'a> {
         let name = |pod: &Value| pod["metadata"]["name"].as_str().unwrap().to_owned();
         self.begin_to_count();
         match fault {
-            Fault::AgentKilled(worker) => self.signal(worker, "KILL", false),
-            Fault::RankKilled(worker) => self.signal(worker, "KILL", true),
-            Fault::Terminated(worker) => self.signal(worker, "TERM", false),
+            Fault::AgentKilled(worker) if task == Task::Train => {
+                self.signal(&self.pod(worker), WORKER, "KILL", false)
+            }
+            Fault::AgentKilled(_) => self.signal(&pod, WORKER, "KILL", false),
+            Fault::RankKilled(worker) => self.signal(&self.pod(worker), WORKER, "KILL", true),
+            Fault::Terminated(worker) => self.signal(&self.pod(worker), WORKER, "TERM", false),
             Fault::PodDeleted => drop(self.kubectl(&["delete", "pod", &name(&pod), "--wait=false"])),
             Fault::PodEvicted => self.evict(&name(&pod)),
             Fault::PodPreempted => return self.preempt(),
@@ -89,8 +92,13 @@ impl<'a> Bench<'a> {
             }
             Fault::JobDeleted => drop(self.kubectl(&["delete", "jobs", "--selector=teasel.dev/task=train"])),
             Fault::OperatorKilled => {
-                let all = ["delete", "pods", "--all", "--force", "--namespace", OPERATOR_NAMESPACE];
-                self.cluster.kubectl(&all).unwrap();
+                let running = "--field-selector=status.phase=Running";
+                let pods = self.cluster.json(&["get", "pods", running, "--namespace", OPERATOR_NAMESPACE]).unwrap();
+                let pods = pods["items"].as_array().unwrap();
+                assert!(!pods.is_empty());
+                for pod in pods {
+                    self.signal(pod, "teasel-operator", "KILL", false);
+                }
             }
             Fault::OperatorUpgraded => return self.upgrade_operator(),
             Fault::ApiServerRestarts => self.cluster.restart_api_server().unwrap(),
@@ -118,7 +126,8 @@ impl<'a> Bench<'a> {
                 node.heal().unwrap();
                 let done = self.complete();
                 node.wait_until_ready_is("True").unwrap();
-                self.check_how_the_first_ended(&node);
+                self.check_how_the_first_ended(&node, "/var/log/kept/*");
+                node.run(&["rm", "-r", "/var/log/kept"]).unwrap();
                 return done;
             }
             Fault::ApiServerCutOff => return self.cut_off_from_api_server(data, &pod),
@@ -231,15 +240,16 @@ impl<'a> Bench<'a> {
         done
     }
 
-    /// Checks the last thing that workers of the first attempt said on a node that was away.
-    fn check_how_the_first_ended(&self, node: &Node<'_>) {
-        let last = "for log in /var/log/kept/*/worker/*.log; do tail -n 1 \"$log\"; done; rm -r /var/log/kept";
-        let said = node.run(&["bash", "-c", last]).unwrap();
+    /// Checks the last thing that workers of the first attempt said on a node that was away, and returns it.
+    fn check_how_the_first_ended(&self, node: &Node<'_>, logs: &str) -> String {
+        let last = format!("for log in {logs}/worker/*.log; do tail -n 1 \"$log\"; done");
+        let said = node.run(&["bash", "-c", &last]).unwrap();
         assert!(!said.is_empty());
         for line in said.lines() {
             let known = ENDS_OF_WHO_WAS_AWAY.iter().any(|reason| line.contains(reason));
             assert!(known, "a worker that was away ended so: {line}");
         }
+        said
     }
 
     /// The kubelet of a node can't reach the API server; what its pods reach stays within reach.
@@ -262,6 +272,8 @@ impl<'a> Bench<'a> {
         })
         .unwrap();
         let done = self.complete();
+        let said = self.check_how_the_first_ended(&node, "/var/log/pods/*films*-train-1-*");
+        assert!(said.contains("FencedOut"), "{said}");
         rule("--delete");
         node.wait_until_ready_is("True").unwrap();
         done

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use rand::seq::IndexedRandom;
 use serde_json::{Value, json};
+use teasel_storage::output::{OutputEvent, OutputLog};
 use teasel_storage::run_log::{Event, RunLog};
 use teasel_tests::cluster::{Cluster, POD_IMAGE, alone_with_real_nodes, wait_for};
 
@@ -184,6 +185,39 @@ impl<'a> Bench<'a> {
         assert_eq!((trained, evaluated), (1, 1), "{case}");
     }
 
+    /// Checks that what there is beside the job is what its attempts may keep: an attempt's Job, the one before it, and what
+    /// they need.
+    fn check_leftovers(&self, case: Case) {
+        let kinds = "jobs,services,configmaps";
+        let found = self.place.namespace.json(&["get", kinds, "--selector=teasel.dev/attempt"]).unwrap();
+        let found = found["items"].as_array().unwrap();
+        let name = |object: &Value| object["metadata"]["name"].as_str().unwrap().to_owned();
+        let jobs: Vec<&Value> = found.iter().filter(|object| object["kind"] == "Job").collect();
+        let names: Vec<String> = jobs.iter().map(|job| name(job)).collect();
+        for object in found {
+            assert!(names.contains(&name(object)), "{case}: {} {} has no Job", object["kind"], name(object));
+        }
+        let mut of_tasks: BTreeMap<String, usize> = BTreeMap::new();
+        for job in jobs {
+            let labels = &job["metadata"]["labels"];
+            let task = format!("{} {}", labels["teasel.dev/task"], labels["teasel.dev/tenant"]);
+            *of_tasks.entry(task).or_default() += 1;
+        }
+        assert!(of_tasks.values().all(|count| *count <= 2), "{case}: {of_tasks:?}");
+    }
+
+    /// Checks that each tenant's pointer was moved to the run once.
+    async fn check_published_once(&self, case: Case, status: &Value) {
+        let run = status["run"].as_str().unwrap();
+        for tenant in TENANTS {
+            let log = OutputLog::open(&self.place.store.open(&format!("{tenant}/lists")).unwrap()).await.unwrap();
+            let published = log.entries().iter().filter(
+                |entry| matches!(&entry.event, OutputEvent::Published { version, .. } if version.run == run),
+            );
+            assert_eq!(published.count(), 1, "{case}: {tenant}");
+        }
+    }
+
     /// Disturbs a job, and checks what came of it.
     async fn survives(&self, case: Case) {
         let data = self.copy_data(&case.to_string()).await;
@@ -197,6 +231,8 @@ impl<'a> Bench<'a> {
         assert!(made.lists == undisturbed.lists, "{case}: the lists differ");
         check_counters(case, &done);
         self.check_log(case, &done).await;
+        self.check_published_once(case, &done).await;
+        self.check_leftovers(case);
         self.place.delete();
         self.place.wait_until_no_pods();
     }
@@ -240,7 +276,10 @@ async fn whatever_befalls_workers_and_nodes_the_model_and_the_lists_are_the_same
     let mut random = seeded();
     let all = Case::all();
     let cases: Vec<Case> = match std::env::var("TEASEL_TEST_FAULT") {
-        Ok(named) => all.into_iter().filter(|case| case.to_string().contains(&named)).collect(),
+        Ok(named) => {
+            let is_named = |case: &Case| named.split(", ").any(|name| case.to_string().contains(name));
+            all.into_iter().filter(is_named).collect()
+        }
         Err(_) if is_deep() => all,
         Err(_) => all.sample(&mut random, FEW).copied().collect(),
     };
