@@ -55,6 +55,16 @@ fn a_relative_gate_compares_with_what_is_published_on_the_same_users() {
     assert_eq!(worse.code(), 1, "{worse:?}");
     assert!(worse.err.contains("is below the bound 1.500"), "{worse:?}");
     assert_eq!(runs_published(&project), before);
+
+    // By another split the published model was trained on most of the users that the new one is tested on.
+    project.job("job", |spec| {
+        let shares = json!({"seed": 77, "validation": 0.1, "test": 0.4});
+        spec["data"]["split"] = json!({"type": "StrongGeneralization", "strongGeneralization": shares});
+        spec["gates"] = json!([{"metric": "ndcg@100", "relativeToPublished": 0.1}]);
+    });
+    let otherwise_split = project.teasel(&["run", "job.yaml"]);
+    assert!(otherwise_split.err.contains(" users that both test: ratio"), "{otherwise_split:?}");
+    otherwise_split.good();
 }
 
 #[test]

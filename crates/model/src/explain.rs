@@ -109,7 +109,8 @@ impl Scorer {
                 .f_copy_data(&mut products, length)?;
             for ((user, place), products) in places.into_iter().zip(products.chunks(rows.len())) {
                 let items = &parts.items[rows.start + 1..rows.end];
-                explained[user][place] = largest(products[0], &products[1..], items, most);
+                let recommended = i64::from(lists[user][place].item);
+                explained[user][place] = largest(products[0], &products[1..], items, recommended, most);
             }
         }
         Ok(())
@@ -212,10 +213,10 @@ impl Scorer {
     }
 }
 
-/// The items that add most, of those that add something.
-fn largest(whole: f32, without: &[f32], items: &[i64], most: usize) -> Vec<Contribution> {
+/// The items that add most, of those that add something. What is recommended again is no reason for itself.
+fn largest(whole: f32, without: &[f32], items: &[i64], recommended: i64, most: usize) -> Vec<Contribution> {
     let mut found: Vec<Contribution> = Vec::with_capacity(most + 1);
-    for (without, item) in without.iter().zip(items) {
+    for (without, item) in without.iter().zip(items).filter(|(_, item)| **item != recommended) {
         let contribution = Contribution { item: *item as u32, score: whole - without };
         let before = |other: &Contribution| {
             other.score > contribution.score || other.score == contribution.score && other.item < contribution.item
@@ -330,6 +331,8 @@ mod tests {
         #[values(Likelihood::Multinomial, Likelihood::Gaussian { variance_floor: 0.01 })] likelihood: Likelihood,
         #[values(Strategy::Table, Strategy::PerFacet)] strategy: Strategy,
         #[values(None, Some(&[40_i64, 3, 5, 8, 20, 31][..]))] allowed: Option<&[i64]>,
+        // Without, what somebody has already is recommended too, and isn't its own reason.
+        #[values(true, false)] exclude_seen: bool,
     ) {
         let model = model(likelihood, strategy);
         let histories: [&[i64]; 4] = [&[30, 2, 17, 9, 4], &[], &[9], &[1, 2]];
@@ -343,7 +346,7 @@ mod tests {
         let batch =
             BatchInput { offsets: &offsets, items: &items, weights: Some(&weights), user_keys: &[1, 2, 3, 4] };
         let mut scorer = model.scorer(allowed).unwrap();
-        let lists = scorer.recommend(&batch, 6, true).unwrap();
+        let lists = scorer.recommend(&batch, 6, exclude_seen).unwrap();
         let explained = scorer.explain(&batch, &lists, 9).unwrap();
         let mut seen = 0;
         for (user, list) in lists.iter().enumerate() {
@@ -358,7 +361,7 @@ mod tests {
                         let weights: Vec<f32> = rest.iter().map(|entry| weights[*entry]).collect();
                         (items[left_out] as u32, whole - part(&model, &others, &weights, *recommended))
                     })
-                    .filter(|(_, score)| *score > 0.0)
+                    .filter(|(item, score)| *score > 0.0 && *item != recommended.item)
                     .collect();
                 expected.sort_by(|left, right| right.1.total_cmp(&left.1));
                 let found = &explained[user][place];

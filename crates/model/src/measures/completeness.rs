@@ -56,11 +56,12 @@ fn told(facets: &Shares, categories: &Shares) -> Option<Completeness> {
     let people = facets.rows();
     let rows: Vec<f64> = (0..people).flat_map(|person| facets.row(person)).copied().collect();
     let columns = facets.columns();
+    let design = lasso::Design::new(columns, &rows)?;
     // How much each facet tells of each category, `[facet][category]`.
     let mut told_by = vec![vec![0.0; categories.columns()]; columns];
     let mut of_category = |category: usize| {
         let targets: Vec<f64> = (0..people).map(|person| categories.row(person)[category]).collect();
-        let probe = lasso::fit(columns, &rows, &targets)?;
+        let probe = design.fit(&targets)?;
         let sum: f64 = probe.weights.iter().copied().map(f64::abs).sum();
         if sum <= 0.0 || probe.r2 <= 0.0 {
             return Some((0.0, 0.0));

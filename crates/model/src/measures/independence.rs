@@ -8,8 +8,9 @@ use crate::error::{ModelError, Result};
 
 /// How often people are shuffled for the floor.
 const SHUFFLES: u32 = 20;
-/// The most dimensions of all facets together: their correlations take 8 bytes for each two of them.
-const MOST_COLUMNS: i64 = 2048;
+/// The most dimensions of all facets together for which [`independence`] is measured: their correlations take 8 bytes for
+/// each two of them.
+pub const MOST_DIMENSIONS: i64 = 2048;
 /// A dimension whose variance is a smaller share of the mean variance than this is constant: it says nothing.
 const CONSTANT: f64 = 1e-8;
 
@@ -40,7 +41,7 @@ pub fn independence(latents: &Tensor, seed: u64) -> Result<Option<Independence>>
             "latents of people by facet have three dimensions, not {latents:?}"
         )));
     };
-    if people < 3 || facets < 2 || facets * dimensions > MOST_COLUMNS {
+    if people < 3 || facets < 2 || facets * dimensions > MOST_DIMENSIONS {
         return Ok(None);
     }
     let latents = latents.f_to_device(Device::Cpu)?.f_to_kind(Kind::Double)?;

@@ -18,88 +18,142 @@ pub(super) struct Probe {
     pub(super) r2: f64,
 }
 
-/// Fits `targets`, one for each row, by `rows` of `features` numbers. `None` where the target is the same for all, or
-/// there are fewer than two rows for each fold.
-pub(super) fn fit(features: usize, rows: &[f64], targets: &[f64]) -> Option<Probe> {
-    let people = targets.len();
-    if people < 2 * FOLDS {
-        return None;
-    }
-    let all = |_: usize| true;
-    let whole = Moments::of(features, rows, targets, all);
-    if whole.target_variance() <= f64::EPSILON {
-        return None;
-    }
-    let penalties = penalties(&whole);
-    let mut errors = vec![0.0; penalties.len()];
-    let mut total = 0.0;
-    for fold in 0..FOLDS {
-        let fitted = Moments::of(features, rows, targets, |person| person % FOLDS != fold);
-        let mut weights = vec![0.0; features];
-        for (error, penalty) in errors.iter_mut().zip(&penalties) {
-            fitted.descend(*penalty, &mut weights);
-            for person in (fold..people).step_by(FOLDS) {
-                let row = &rows[person * features..][..features];
-                *error += (targets[person] - fitted.predict(&weights, row)).powi(2);
-            }
-        }
-        total +=
-            (fold..people).step_by(FOLDS).map(|person| (targets[person] - fitted.target_mean).powi(2)).sum::<f64>();
-    }
-    let (best, error) = errors.iter().copied().enumerate().min_by(|left, right| left.1.total_cmp(&right.1))?;
-    let mut weights = vec![0.0; features];
-    // Along the path, as it was tried.
-    penalties[..=best].iter().for_each(|penalty| whole.descend(*penalty, &mut weights));
-    Some(Probe { weights, r2: 1.0 - error / total })
+/// People's features, ready to be fitted to as many targets as there are.
+pub(super) struct Design<'a> {
+    features: usize,
+    rows: &'a [f64],
+    whole: Features,
+    /// Without the people of each fold.
+    folds: Vec<Features>,
 }
 
-fn penalties(whole: &Moments) -> Vec<f64> {
+impl<'a> Design<'a> {
+    /// `rows` of `features` numbers. `None` with fewer than two rows for each fold.
+    pub(super) fn new(features: usize, rows: &'a [f64]) -> Option<Self> {
+        let people = rows.len() / features;
+        if people < 2 * FOLDS {
+            return None;
+        }
+        let fold =
+            |fold| Features::of(features, rows, (0..people).filter(|person| person % FOLDS != fold).collect());
+        Some(Self {
+            features,
+            rows,
+            whole: Features::of(features, rows, (0..people).collect()),
+            folds: (0..FOLDS).map(fold).collect(),
+        })
+    }
+
+    /// Fits `targets`, one for each row. `None` where the target is the same for all.
+    pub(super) fn fit(&self, targets: &[f64]) -> Option<Probe> {
+        let (features, people) = (self.features, targets.len());
+        let whole = Moments::of(&self.whole, self.rows, targets);
+        if whole.target_variance() <= f64::EPSILON {
+            return None;
+        }
+        let penalties = penalties(&whole);
+        let mut errors = vec![0.0; penalties.len()];
+        let mut total = 0.0;
+        for (fold, of_others) in self.folds.iter().enumerate() {
+            let fitted = Moments::of(of_others, self.rows, targets);
+            let mut weights = vec![0.0; features];
+            for (error, penalty) in errors.iter_mut().zip(&penalties) {
+                fitted.descend(*penalty, &mut weights);
+                for person in (fold..people).step_by(FOLDS) {
+                    let row = &self.rows[person * features..][..features];
+                    *error += (targets[person] - fitted.predict(&weights, row)).powi(2);
+                }
+            }
+            let missed = |person: usize| (targets[person] - fitted.target_mean).powi(2);
+            total += (fold..people).step_by(FOLDS).map(missed).sum::<f64>();
+        }
+        let (best, error) = errors.iter().copied().enumerate().min_by(|left, right| left.1.total_cmp(&right.1))?;
+        let mut weights = vec![0.0; features];
+        // Along the path, as it was tried.
+        penalties[..=best].iter().for_each(|penalty| whole.descend(*penalty, &mut weights));
+        Some(Probe { weights, r2: 1.0 - error / total })
+    }
+}
+
+fn penalties(whole: &Moments<'_>) -> Vec<f64> {
     let largest = whole.products.iter().copied().map(f64::abs).fold(0.0, f64::max);
     let step = SMALLEST.powf(1.0 / (PENALTIES - 1) as f64);
     (0..PENALTIES).map(|index| largest * step.powi(index as i32)).collect()
 }
 
-/// Means, scales and correlations of features and target: all that coordinate descent looks at.
-struct Moments {
-    features: usize,
+/// Means, scales and correlations of some people's features: all of them that coordinate descent looks at.
+struct Features {
+    people: Vec<usize>,
     means: Vec<f64>,
     /// Standard deviations; 0 of constant features.
     scales: Vec<f64>,
+    /// Correlations, `[features, features]`.
+    gram: Vec<f64>,
+}
+
+impl Features {
+    fn of(features: usize, rows: &[f64], people: Vec<usize>) -> Self {
+        let count = people.len() as f64;
+        let mut means = vec![0.0; features];
+        for person in &people {
+            let row = &rows[person * features..][..features];
+            means.iter_mut().zip(row).for_each(|(mean, value)| *mean += value);
+        }
+        means.iter_mut().for_each(|mean| *mean /= count);
+        // One half, since the other is the same.
+        let mut gram = vec![0.0; features * features];
+        let mut deviations = vec![0.0; features];
+        for person in &people {
+            let row = &rows[person * features..][..features];
+            deviations.iter_mut().zip(row).zip(&means).for_each(|((to, value), mean)| *to = value - mean);
+            for (left, deviation) in deviations.iter().enumerate() {
+                let to = &mut gram[left * features..][..=left];
+                to.iter_mut().zip(&deviations).for_each(|(to, other)| *to += deviation * other);
+            }
+        }
+        let scales: Vec<f64> = (0..features).map(|feature| scale(gram[feature * (features + 1)] / count)).collect();
+        for left in 0..features {
+            for right in 0..=left {
+                let correlation = over(gram[left * features + right] / count, scales[left] * scales[right]);
+                gram[left * features + right] = correlation;
+                gram[right * features + left] = correlation;
+            }
+        }
+        Self { people, means, scales, gram }
+    }
+}
+
+fn scale(variance: f64) -> f64 {
+    if variance > 1e-14 { variance.sqrt() } else { 0.0 }
+}
+
+fn over(value: f64, scales: f64) -> f64 {
+    if scales > 0.0 { value / scales } else { 0.0 }
+}
+
+/// The same people's target, and its correlations with their features.
+struct Moments<'a> {
+    of: &'a Features,
     target_mean: f64,
     target_scale: f64,
-    /// Correlations of features, `[features, features]`.
-    gram: Vec<f64>,
-    /// Correlations with the target.
     products: Vec<f64>,
 }
 
-impl Moments {
-    fn of(features: usize, rows: &[f64], targets: &[f64], takes: impl Fn(usize) -> bool) -> Self {
-        let chosen: Vec<usize> = (0..targets.len()).filter(|person| takes(*person)).collect();
-        let count = chosen.len() as f64;
-        let mean = |value: &dyn Fn(usize) -> f64| chosen.iter().map(|person| value(*person)).sum::<f64>() / count;
-        let means: Vec<f64> =
-            (0..features).map(|feature| mean(&|person| rows[person * features + feature])).collect();
-        let target_mean = mean(&|person| targets[person]);
-        let deviation = |person: usize, feature: usize| rows[person * features + feature] - means[feature];
-        let scale = |variance: f64| if variance > 1e-14 { variance.sqrt() } else { 0.0 };
-        let scales: Vec<f64> =
-            (0..features).map(|feature| scale(mean(&|person| deviation(person, feature).powi(2)))).collect();
-        let target_scale = scale(mean(&|person| (targets[person] - target_mean).powi(2)));
-        let over = |value: f64, scales: f64| if scales > 0.0 { value / scales } else { 0.0 };
-        let mut gram = vec![0.0; features * features];
-        for left in 0..features {
-            for right in 0..features {
-                let product = mean(&|person| deviation(person, left) * deviation(person, right));
-                gram[left * features + right] = over(product, scales[left] * scales[right]);
-            }
+impl<'a> Moments<'a> {
+    fn of(of: &'a Features, rows: &[f64], targets: &[f64]) -> Self {
+        let (features, count) = (of.means.len(), of.people.len() as f64);
+        let target_mean = of.people.iter().map(|person| targets[*person]).sum::<f64>() / count;
+        let squares = of.people.iter().map(|person| (targets[*person] - target_mean).powi(2));
+        let target_scale = scale(squares.sum::<f64>() / count);
+        let mut products = vec![0.0; features];
+        for person in &of.people {
+            let row = &rows[person * features..][..features];
+            let deviation = targets[*person] - target_mean;
+            let deviations = row.iter().zip(&of.means).map(|(value, mean)| value - mean);
+            products.iter_mut().zip(deviations).for_each(|(to, own)| *to += own * deviation);
         }
-        let products = (0..features).map(|feature| {
-            let product = mean(&|person| deviation(person, feature) * (targets[person] - target_mean));
-            over(product, scales[feature] * target_scale)
-        });
-        let products = products.collect();
-        Self { features, means, scales, target_mean, target_scale, gram, products }
+        let scaled = products.iter().zip(&of.scales).map(|(sum, own)| over(sum / count, own * target_scale));
+        Self { of, target_mean, target_scale, products: scaled.collect() }
     }
 
     fn target_variance(&self) -> f64 {
@@ -110,11 +164,11 @@ impl Moments {
     fn descend(&self, penalty: f64, weights: &mut [f64]) {
         for _ in 0..ROUNDS {
             let mut moved: f64 = 0.0;
-            for feature in 0..self.features {
-                if self.scales[feature] == 0.0 {
+            for feature in 0..self.products.len() {
+                if self.of.scales[feature] == 0.0 {
                     continue;
                 }
-                let row = &self.gram[feature * self.features..][..self.features];
+                let row = &self.of.gram[feature * self.products.len()..][..self.products.len()];
                 let others: f64 = row.iter().zip(&*weights).map(|(product, weight)| product * weight).sum();
                 let residual = self.products[feature] - (others - weights[feature]);
                 let next = residual.signum() * (residual.abs() - penalty).max(0.0);
@@ -128,10 +182,10 @@ impl Moments {
     }
 
     fn predict(&self, weights: &[f64], row: &[f64]) -> f64 {
-        let terms = (0..self.features).filter(|feature| self.scales[*feature] > 0.0);
-        let sum: f64 = terms
-            .map(|feature| weights[feature] * (row[feature] - self.means[feature]) / self.scales[feature])
-            .sum();
+        let Features { means, scales, .. } = self.of;
+        let terms = (0..row.len()).filter(|feature| scales[*feature] > 0.0);
+        let sum: f64 =
+            terms.map(|feature| weights[feature] * (row[feature] - means[feature]) / scales[feature]).sum();
         self.target_mean + self.target_scale * sum
     }
 }
@@ -146,6 +200,10 @@ pub(super) mod tests {
         let word = (index as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         let word = (word ^ (word >> 29)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         ((word >> 11) as f64) / (1_u64 << 53) as f64 - 0.5
+    }
+
+    fn fit(features: usize, rows: &[f64], targets: &[f64]) -> Option<Probe> {
+        Design::new(features, rows)?.fit(targets)
     }
 
     fn rows(people: usize) -> Vec<f64> {
@@ -178,12 +236,13 @@ pub(super) mod tests {
             .enumerate()
             .map(|(person, row)| row[0] - 0.5 * row[1] + noise(50_000 + person))
             .collect();
-        let moments = Moments::of(4, &rows, &targets, |_| true);
+        let features = Features::of(4, &rows, (0..300).collect());
+        let moments = Moments::of(&features, &rows, &targets);
         let mut weights = vec![0.0; 4];
         moments.descend(0.1, &mut weights);
         assert!(weights.iter().any(|weight| *weight != 0.0) && weights.contains(&0.0), "{weights:?}");
         for feature in 0..4 {
-            let fitted: f64 = (0..4).map(|other| moments.gram[feature * 4 + other] * weights[other]).sum();
+            let fitted: f64 = (0..4).map(|other| features.gram[feature * 4 + other] * weights[other]).sum();
             let gradient = moments.products[feature] - fitted;
             match weights[feature] == 0.0 {
                 true => assert!(gradient.abs() <= 0.1 + 1e-6, "{gradient}"),

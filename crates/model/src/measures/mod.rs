@@ -19,7 +19,7 @@ pub use calibration::Calibration;
 pub use completeness::{Completeness, completeness};
 pub use consistency::{Consistency, consistency};
 pub use exposure::{Exposure, ExposureMeasures};
-pub use independence::{Independence, independence};
+pub use independence::{Independence, MOST_DIMENSIONS, independence};
 pub use permutation::permutation;
 pub use shares::Shares;
 

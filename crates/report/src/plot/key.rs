@@ -19,13 +19,27 @@ pub(crate) enum Shape {
     Triangle,
     Diamond,
     Cross,
+    Ring,
+    Plus,
+    Wedge,
 }
 
-const SHAPES: [Shape; 5] = [Shape::Circle, Shape::Square, Shape::Triangle, Shape::Diamond, Shape::Cross];
+/// As many as colours: the first marks differ by shape alone, whatever colours somebody sees.
+const SHAPES: [Shape; COLOURS] = [
+    Shape::Circle,
+    Shape::Square,
+    Shape::Triangle,
+    Shape::Diamond,
+    Shape::Cross,
+    Shape::Ring,
+    Shape::Plus,
+    Shape::Wedge,
+];
 
-/// The shape of the `index`th mark. Five shapes and eight colours come together again after forty.
+/// The shape of the `index`th mark. Each round of colours begins with the next shape, so that the same colour and shape
+/// come together again after all rounds.
 pub(crate) fn shape_of(index: usize) -> Shape {
-    SHAPES[index % SHAPES.len()]
+    SHAPES[(index + index / COLOURS) % SHAPES.len()]
 }
 
 impl Shape {
@@ -38,10 +52,19 @@ impl Shape {
             Shape::Circle => return html! { circle cx=(x) cy=(y) r=(place(size)) fill=(colour) { (title) } },
             Shape::Square => format!("M{left} {top}H{right}V{bottom}H{left}Z"),
             Shape::Triangle => format!("M{x} {top}L{right} {bottom}H{left}Z"),
+            Shape::Wedge => format!("M{x} {bottom}L{right} {top}H{left}Z"),
             Shape::Diamond => format!("M{x} {top}L{right} {y}L{x} {bottom}L{left} {y}Z"),
             Shape::Cross => {
                 let path = format!("M{left} {top}L{right} {bottom}M{left} {bottom}L{right} {top}");
                 return html! { path d=(path) stroke=(colour) stroke-width="1.5" fill="none" { (title) } };
+            }
+            Shape::Plus => {
+                let path = format!("M{x} {top}V{bottom}M{left} {y}H{right}");
+                return html! { path d=(path) stroke=(colour) stroke-width="1.5" fill="none" { (title) } };
+            }
+            Shape::Ring => {
+                let radius = place(size - 0.5);
+                return html! { circle cx=(x) cy=(y) r=(radius) stroke=(colour) stroke-width="1.2" fill="none" { (title) } };
             }
         };
         html! { path d=(path) fill=(colour) { (title) } }
@@ -59,4 +82,20 @@ pub(crate) fn facet_mark(facet: usize) -> Markup {
 pub(crate) fn place(value: f64) -> String {
     let text = format!("{value:.1}");
     text.strip_suffix(".0").map(str::to_owned).unwrap_or(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn the_first_marks_differ_by_shape_alone_and_many_by_shape_or_colour() {
+        let shapes: HashSet<String> = (0..COLOURS).map(|index| format!("{:?}", shape_of(index))).collect();
+        assert_eq!(shapes.len(), COLOURS);
+        let marks: HashSet<String> =
+            (0..COLOURS * COLOURS).map(|index| format!("{:?} {}", shape_of(index), colour(index))).collect();
+        assert_eq!(marks.len(), COLOURS * COLOURS);
+    }
 }

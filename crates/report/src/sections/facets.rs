@@ -63,13 +63,18 @@ fn heat(map: &HeatMap, facets: &[usize]) -> Markup {
 }
 
 fn map(items: &[MapItem], facets: &[usize]) -> Markup {
+    let group = |item: &MapItem| Some(item.facet).filter(|facet| facets.contains(facet));
     let points: Vec<Point<'_>> =
-        items.iter().map(|item| Point { x: item.x, y: item.y, group: item.facet, title: &item.name }).collect();
+        items.iter().map(|item| Point { x: item.x, y: item.y, group: group(item), title: &item.name }).collect();
+    let others = points.iter().filter(|point| point.group.is_none()).count();
     html! {
         figure.card {
             h3 { "Map of the items" }
             (scatter(&points, &format!("{} items in a plane, by facet", items.len())))
-            div.key { @for facet in facets { span { (facet_mark(*facet)) "facet " (facet) } } }
+            div.key {
+                @for facet in facets { span { (facet_mark(*facet)) "facet " (facet) } }
+                @if others > 0 { span { "small and grey: " (others) " items of other facets" } }
+            }
             figcaption {
                 "The " (items.len()) " most popular items: the two main directions of the vectors that the model has learnt for them "
                 "(principal components). Colour and shape are the facet that an item has most of."

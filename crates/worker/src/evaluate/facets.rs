@@ -1,15 +1,17 @@
 //! What the model's facets are like: the three conditions, their agreement with categories, and what they are good for.
 
 use serde::Serialize;
+use tch::Tensor;
 use teasel_data::HeldOut;
 use teasel_model::measures::{
-    Agreement, Completeness, Consistency, Independence, Shares, agreement, completeness, consistency, independence,
+    Agreement, Completeness, Consistency, Independence, MOST_DIMENSIONS, Shares, agreement, completeness,
+    consistency, independence,
 };
 use teasel_model::metrics::{Metric, mean};
-use teasel_model::{FacetVae, Scorer};
+use teasel_model::{Config, FacetVae, ModelError, Scorer};
 
 use super::categories::Categories;
-use super::measure::{Rows, measure_all, sample};
+use super::measure::{BATCH_USERS, Rows, measure_all, sample};
 use crate::error::TaskError;
 
 /// The most test users that the conditions are measured on.
@@ -38,6 +40,7 @@ impl FacetMeasures {
         let found = [
             ("facets/independence", independence.as_ref().map(|found| found.excess)),
             ("facets/completeness", completeness.as_ref().map(|found| found.completeness)),
+            ("facets/completeness-r2", completeness.as_ref().map(|found| found.r2)),
             ("facets/consistency", consistency.as_ref().map(|found| found.ratio)),
             ("facets/agreement", agreement.as_ref().map(|found| found.adjusted_mutual_information)),
             ("facets/recovery", recovery.as_ref().map(|found| found.agreement.adjusted_mutual_information)),
@@ -108,10 +111,10 @@ pub(super) async fn measure(
     own: &[f64],
 ) -> Result<FacetMeasures, TaskError> {
     let (people, _) = sample(test, MOST_PEOPLE);
-    let conditions = conditions(scorer, grounds, &people).await?;
+    let conditions = conditions(vae.config(), scorer, grounds, &people).await?;
     let untrained = {
         let untrained = FacetVae::new(vae.config().clone())?;
-        self::conditions(&untrained.scorer(None)?, grounds, &people).await?
+        self::conditions(vae.config(), &untrained.scorer(None)?, grounds, &people).await?
     };
     let values = measure_all(&mut vae.scorer_with_shuffled_facets(SEED)?, test, &[metric]).await?;
     let (own, shuffled) = (mean(own), values.first().map_or(0.0, |values| mean(values)));
@@ -123,7 +126,12 @@ pub(super) async fn measure(
     })
 }
 
-async fn conditions(scorer: &Scorer, grounds: Grounds<'_>, test: &HeldOut) -> Result<Conditions, TaskError> {
+async fn conditions(
+    config: &Config,
+    scorer: &Scorer,
+    grounds: Grounds<'_>,
+    test: &HeldOut,
+) -> Result<Conditions, TaskError> {
     let people = test.keys.len();
     let rows = Rows::of(&test.fold_in, &test.keys, 0..people);
     let items = scorer.item_shares()?;
@@ -139,8 +147,17 @@ async fn conditions(scorer: &Scorer, grounds: Grounds<'_>, test: &HeldOut) -> Re
     if people == 0 {
         return Ok(found);
     }
-    found.independence = independence(&scorer.latents(&rows.input())?, SEED)?;
-    tokio::task::yield_now().await;
+    // Where it isn't measured, everybody's vectors are many and good for nothing.
+    if (config.facets * config.dimensions) as i64 <= MOST_DIMENSIONS {
+        let mut latents = Vec::new();
+        for start in (0..people).step_by(BATCH_USERS) {
+            let batch = Rows::of(&test.fold_in, &test.keys, start..(start + BATCH_USERS).min(people));
+            latents.push(scorer.latents(&batch.input())?);
+            tokio::task::yield_now().await;
+        }
+        found.independence = independence(&Tensor::f_cat(&latents, 0).map_err(ModelError::from)?, SEED)?;
+        tokio::task::yield_now().await;
+    }
 
     // People who have something in both halves.
     let (first, in_first) = items.of_people(&rows.half(0).input(), Some)?;
@@ -151,12 +168,12 @@ async fn conditions(scorer: &Scorer, grounds: Grounds<'_>, test: &HeldOut) -> Re
 
     if let Some(categories) = grounds.categories {
         found.agreement = Some(agreement(&items, &categories.rarest, PERMUTATIONS, SEED)?);
-        found.completeness = told_of(categories, &items, &rows)?;
+        found.completeness = told_of(categories, &items, &rows).await?;
     }
     tokio::task::yield_now().await;
     if let Some(known) = grounds.known {
         let agreement = agreement(&items, &known.rarest, PERMUTATIONS, SEED)?;
-        found.recovery = Some(Recovery { agreement, people: told_of(known, &items, &rows)? });
+        found.recovery = Some(Recovery { agreement, people: told_of(known, &items, &rows).await? });
     }
     tokio::task::yield_now().await;
     Ok(found)
@@ -164,7 +181,7 @@ async fn conditions(scorer: &Scorer, grounds: Grounds<'_>, test: &HeldOut) -> Re
 
 /// How people's facets tell of their categories, over those who have an item with any. Their facets are those of all their
 /// items.
-fn told_of(categories: &Categories, items: &Shares, rows: &Rows) -> Result<Option<Completeness>, TaskError> {
+async fn told_of(categories: &Categories, items: &Shares, rows: &Rows) -> Result<Option<Completeness>, TaskError> {
     let Categories { shares, row_of, .. } = categories;
     if !rows.input().items.iter().any(|item| row_of[*item as usize].is_some()) {
         return Ok(None);
@@ -172,5 +189,8 @@ fn told_of(categories: &Categories, items: &Shares, rows: &Rows) -> Result<Optio
     let (of_categories, known) = shares.of_people(&rows.input(), |item| row_of[item])?;
     let (of_facets, rows) = items.of_people(&rows.input(), Some)?;
     let known = rows.iter().zip(&known).filter_map(|(row, known)| known.and(*row));
-    Ok(completeness(&of_facets.pick(known)?, &of_categories, SEED)?)
+    let of_facets = of_facets.pick(known)?;
+    // With many facets and categories it takes a while, in which somebody may want to stop us.
+    let told = tokio::task::spawn_blocking(move || completeness(&of_facets, &of_categories, SEED));
+    Ok(told.await.map_err(|error| TaskError::bug(error.to_string()))??)
 }

@@ -19,6 +19,8 @@ pub(crate) enum Measured {
         old: f64,
         /// Paired bootstrap interval (95 %) of the ratio.
         interval: RatioInterval,
+        /// On how many of the test users, where not on all: those that both runs test.
+        users: Option<usize>,
     },
     /// There is no model to compare with.
     NoPublishedModel,
@@ -54,13 +56,14 @@ pub(crate) fn decide(gate: &Gate, measured: &Measured) -> GateResult {
             (passed, met(passed), format!("{metric} {value:.4} {relation} the minimum {minimum:.4}"))
         }
         (
-            Measured::Relative { run, new, old, interval },
+            Measured::Relative { run, new, old, interval, users },
             Bound::RelativeToPublished { ratio } | Bound::RelativeTo { ratio, .. },
         ) => {
             let passed = interval.high >= *ratio;
             let relation = if passed { "reaches" } else { "is below" };
+            let apart = users.map(|users| format!(" on the {users} users that both test")).unwrap_or_default();
             let message = format!(
-                "{metric} {new:.4} against {old:.4} of run {run}: ratio {:.3}, 95 % between {:.3} and {:.3}, {relation} the bound {ratio:.3}",
+                "{metric} {new:.4} against {old:.4} of run {run}{apart}: ratio {:.3}, 95 % between {:.3} and {:.3}, {relation} the bound {ratio:.3}",
                 interval.ratio, interval.low, interval.high
             );
             (passed, met(passed), message)
@@ -84,7 +87,7 @@ mod tests {
 
     fn relative(low: f64, high: f64) -> Measured {
         let interval = RatioInterval { ratio: (low + high) / 2.0, low, high };
-        Measured::Relative { run: "r-1".into(), new: 0.3, old: 0.31, interval }
+        Measured::Relative { run: "r-1".into(), new: 0.3, old: 0.31, interval, users: None }
     }
 
     #[rstest]

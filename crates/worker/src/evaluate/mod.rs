@@ -13,6 +13,7 @@ pub(crate) mod measure;
 mod portrait;
 mod report;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use teasel_api::outcome::{ExitCode, GATE_NOT_MET, Outcome};
@@ -29,6 +30,7 @@ use crate::model_store::{self, NewModel};
 use crate::train::claim_of;
 use crate::worker::TaskContext;
 use crate::{outcome, places};
+use again::common_users;
 pub(crate) use again::run as again;
 use best::best_model;
 use categories::Categories;
@@ -94,7 +96,7 @@ pub(crate) async fn run(task: &EvaluateTask, context: &TaskContext<'_>) -> Resul
     let mut gates = Vec::with_capacity(task.gates.len());
     for gate in &task.gates {
         let own = &values[position_of(&metrics, gate)?];
-        let measured = measure_gate(gate, task, &storage, &catalogue.ids, &test, own).await?;
+        let measured = measure_gate(gate, task, &record, &storage, &catalogue.ids, &test, own).await?;
         gates.push(gates::decide(gate, &measured));
     }
 
@@ -155,6 +157,7 @@ fn position_of(metrics: &[Metric], gate: &Gate) -> Result<usize, TaskError> {
 async fn measure_gate(
     gate: &Gate,
     task: &EvaluateTask,
+    record: &RunRecord,
     storage: &Store,
     ids: &[String],
     test: &HeldOut,
@@ -169,11 +172,22 @@ async fn measure_gate(
         Bound::RelativeTo { run, .. } => run,
     };
     let model = model_store::read(storage, run).await?;
-    let test = compare::translated(&model, ids, test);
-    let values = measure::measure_all(&mut model.vae.scorer(None)?, &test, &[gate.metric.parse()?]).await?;
+    // With the same split a user's part stays what it is, whatever data comes; with another one the other model may have
+    // been trained on some of our test users.
+    let other = RunRecord::load(storage, run).await?;
+    let otherwise_split = other.filter(|other| other.job.data.split != record.job.data.split);
+    let (mut users, mut own) = (Cow::Borrowed(test), Cow::Borrowed(own));
+    if let Some(other) = otherwise_split {
+        let kept = common_users(storage, test, &[record.clone(), other]).await?;
+        own = kept.iter().map(|user| own[*user]).collect();
+        users = Cow::Owned(test.pick(&kept));
+    }
+    let translated = compare::translated(&model, ids, &users);
+    let values = measure::measure_all(&mut model.vae.scorer(None)?, &translated, &[gate.metric.parse()?]).await?;
     let other = values.into_iter().next().unwrap_or_default();
-    let interval = teasel_model::bootstrap::ratio_interval(own, &other, compare::RESAMPLES, compare::SEED)?;
-    Ok(Measured::Relative { run: run.clone(), new: mean(own), old: mean(&other), interval })
+    let interval = teasel_model::bootstrap::ratio_interval(&own, &other, compare::RESAMPLES, compare::SEED)?;
+    let apart = (users.users() < test.users()).then(|| users.users());
+    Ok(Measured::Relative { run: run.clone(), new: mean(&own), old: mean(&other), interval, users: apart })
 }
 
 fn describe(

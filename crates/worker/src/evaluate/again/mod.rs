@@ -34,11 +34,8 @@ pub(crate) async fn run(task: &MeasureTask, context: &TaskContext<'_>) -> Result
     let dataset = Dataset::open(&storage, &first.dataset).await?;
     let test = dataset.held_out(HeldOutSet::Test).await?;
     let test_users = test.users();
-    let users = common_users(&storage, test, &records).await?;
-    if users.users() == 0 {
-        let message = format!("the runs have no test user in common: {}", task.runs.join(", "));
-        return Err(TaskError::Configuration(message));
-    }
+    let users = common_users(&storage, &test, &records).await?;
+    let users = test.pick(&users);
     let ids = dataset.catalogue().await?.ids;
     let metrics = measure::parse(measure::STANDARD_METRICS)?;
 
@@ -60,21 +57,32 @@ pub(crate) async fn run(task: &MeasureTask, context: &TaskContext<'_>) -> Result
     Ok(outcome::ended(context.file, ExitCode::Done, "Measured", format!("measured on {} users", users.users())))
 }
 
-/// The users of `test`, which is the first run's, that every run's own dataset has for testing too: to another run they may
-/// be users that it was trained on.
-async fn common_users(storage: &Store, test: HeldOut, runs: &[RunRecord]) -> Result<HeldOut, TaskError> {
+/// The users of `test`, which is the first run's, that every run's own dataset has for testing too, by their places: to
+/// another run they may be users that it was trained on.
+///
+/// # Errors
+/// Where there are none, or a run's test users train too.
+pub(super) async fn common_users(
+    storage: &Store,
+    test: &HeldOut,
+    runs: &[RunRecord],
+) -> Result<Vec<usize>, TaskError> {
     let datasets: BTreeSet<&str> = runs.iter().map(|run| run.dataset.as_str()).collect();
-    if datasets.len() == 1 {
-        return Ok(test);
-    }
-    runs.iter().try_for_each(refuse_trained_on)?;
     let mut kept: Vec<usize> = (0..test.users()).collect();
+    if datasets.len() > 1 {
+        runs.iter().try_for_each(refuse_trained_on)?;
+    }
     for dataset in datasets.into_iter().filter(|dataset| *dataset != runs[0].dataset) {
         let other = Dataset::open(storage, dataset).await?.held_out(HeldOutSet::Test).await?;
         let keys: HashSet<u64> = other.keys.into_iter().collect();
         kept.retain(|user| keys.contains(&test.keys[*user]));
     }
-    Ok(test.pick(&kept))
+    if kept.is_empty() {
+        let names: Vec<&str> = runs.iter().map(|run| run.run.as_str()).collect();
+        let message = format!("the runs have no test user in common: {}", names.join(", "));
+        return Err(TaskError::Configuration(message));
+    }
+    Ok(kept)
 }
 
 /// Refuses a run whose test users train too, as in every split but one: on other data than its own, what is asked of them
