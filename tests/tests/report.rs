@@ -121,8 +121,13 @@ fn planted_facets_are_compared_with_those_of_the_model() {
 fn some_peoples_lists_are_shown_beside_the_lists_of_the_tenant_that_asks_for_it() {
     let pages = |tenant: &str| -> Vec<PathBuf> {
         let run = FINISHED.project.path(&format!("job-lists/{tenant}/runs/{}", FINISHED.run()));
-        let versions = std::fs::read_dir(run).unwrap().flatten();
-        versions.map(|version| version.path().join("people.html")).filter(|page| page.exists()).collect()
+        let versions = std::fs::read_dir(run).unwrap().flatten().map(|version| version.path());
+        let named = versions.filter_map(|version| {
+            let manifest = std::fs::read(version.join("manifest.json")).unwrap();
+            let manifest: Value = serde_json::from_slice(&manifest).unwrap();
+            Some(version.join(manifest["people"]["name"].as_str()?))
+        });
+        named.collect()
     };
     assert_eq!(pages("tenant-2"), [] as [PathBuf; 0]);
     let page = std::fs::read_to_string(&pages("tenant-1")[0]).unwrap();

@@ -176,11 +176,11 @@ async fn publishing(output: &Store) {
         let request = PublishRequest { version: version.clone(), ownership, take_over: false };
         let mut log = OutputLog::open(output).await.unwrap();
         let scores = Scores::new(output, &version);
-        scores.commit_shard(1, &part, 5, 1).await.unwrap();
+        scores.commit_shard(1, &part, 5, 1, None).await.unwrap();
         assert_eq!(scores.commit_manifest(&identity).await.unwrap(), None);
         assert_eq!(log.publish(&request).await.unwrap(), PublishOutcome::NotScored);
-        let shard = scores.commit_shard(0, &part, 3, 0).await.unwrap();
-        assert_eq!(scores.commit_shard(0, &part, 3, 0).await.unwrap(), shard, "the first commit stays");
+        let shard = scores.commit_shard(0, &part, 3, 0, None).await.unwrap();
+        assert_eq!(scores.commit_shard(0, &part, 3, 0, None).await.unwrap(), shard, "the first commit stays");
         let manifest = scores.commit_manifest(&identity).await.unwrap().unwrap();
         assert_eq!((manifest.users, manifest.cold, manifest.files.len()), (8, 1, 2));
         assert_eq!(log.publish(&request).await.unwrap(), PublishOutcome::Published);

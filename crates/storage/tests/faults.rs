@@ -181,7 +181,7 @@ async fn score(output: &Store, run: &str, sequence: i64) -> PublishRequest {
     let part = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(part.path(), run).unwrap();
     let scores = Scores::new(output, &version);
-    scores.commit_shard(0, part.path(), 1, 0).await.unwrap();
+    scores.commit_shard(0, part.path(), 1, 0, None).await.unwrap();
     let identity = ScoreIdentity { tenant: "t".into(), ownership: ownership.clone(), shards: 1 };
     scores.commit_manifest(&identity).await.unwrap().unwrap();
     PublishRequest { version, ownership, take_over: false }

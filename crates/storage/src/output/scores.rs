@@ -22,6 +22,9 @@ pub struct Shard {
     pub users: u64,
     /// Of these, how many have no history that the model knows.
     pub cold: u64,
+    /// A page with some people's lists, where the tenant asks for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub people: Option<File>,
     /// Of the writer.
     pub nonce: String,
 }
@@ -40,6 +43,9 @@ pub struct ScoreManifest {
     pub users: u64,
     /// Of these, how many have no history that the model knows.
     pub cold: u64,
+    /// A page with some people's lists, relative to the folder of the version, where the tenant asks for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub people: Option<File>,
     /// Of the writer.
     pub nonce: String,
 }
@@ -84,7 +90,7 @@ impl Scores {
         try_join_all((0..count).map(|index| self.shard(index))).await
     }
 
-    /// Uploads a shard's Parquet file and commits it. Returns the shard that is committed in the end, which is another
+    /// Uploads a shard's Parquet file, and a page with some of its people if there is one, and commits them. Returns the shard that is committed in the end, which is another
     /// writer's if it was first.
     pub async fn commit_shard(
         &self,
@@ -92,10 +98,15 @@ impl Scores {
         part: &Path,
         users: u64,
         cold: u64,
+        people: Option<String>,
     ) -> Result<Shard, StorageError> {
         let nonce = crate::nonce();
         let file = self.folder.put_file(&format!("{nonce}/part-{index}.parquet"), part).await?;
-        let shard = Shard { index, file, users, cold, nonce };
+        let people = match people {
+            Some(page) => Some(self.folder.put_described(&format!("{nonce}/people.html"), page.into()).await?),
+            None => None,
+        };
+        let shard = Shard { index, file, users, cold, people, nonce };
         Ok(self.folder.create_json(&shard_path(index), shard).await?.0)
     }
 
@@ -113,6 +124,7 @@ impl Scores {
             identity: identity.clone(),
             users: shards.iter().map(|shard| shard.users).sum(),
             cold: shards.iter().map(|shard| shard.cold).sum(),
+            people: shards.iter().find_map(|shard| shard.people.clone()),
             files: shards.into_iter().map(|shard| shard.file).collect(),
             nonce: crate::nonce(),
         };

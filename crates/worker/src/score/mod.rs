@@ -188,10 +188,8 @@ impl Shard<'_> {
             tokio::task::yield_now().await;
         }
         writer.finish()?;
-        if let Some(gallery) = gallery {
-            gallery.write(scores.folder()).await?;
-        }
-        scores.commit_shard(self.context.index, &path, done, cold).await?;
+        let people = gallery.map(|gallery| gallery.page());
+        scores.commit_shard(self.context.index, &path, done, cold, people).await?;
         Ok(())
     }
 

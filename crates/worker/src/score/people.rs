@@ -4,14 +4,11 @@ use teasel_api::resolved::Tenant;
 use teasel_data::{Catalogue, TenantBatch};
 use teasel_model::Scorer;
 use teasel_report::{Listed, People, Person, render_people};
-use teasel_storage::Store;
 
 use super::REASONS;
 use crate::error::TaskError;
 use crate::evaluate::measure::Rows;
 
-/// Its name.
-const PAGE: &str = "people.html";
 /// Recommendations of a person.
 const LISTED: usize = 10;
 /// Items of a history, the most popular ones.
@@ -75,9 +72,9 @@ impl<'a> Gallery<'a> {
         Ok(())
     }
 
-    /// Writes the page to the folder of the lists.
-    pub(super) async fn write(&self, folder: &Store) -> Result<(), TaskError> {
-        Ok(folder.put(PAGE, render_people(&self.people).into_bytes().into()).await?)
+    /// The page.
+    pub(super) fn page(&self) -> String {
+        render_people(&self.people)
     }
 
     fn name(&self, item: u32) -> String {
