@@ -186,7 +186,7 @@ pub struct AttemptStatus {
     /// outcome is how it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<AttemptOutcome>,
-    /// reason in CamelCase.
+    /// reason in CamelCase: why it ended, or what is about to end it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// message is what the failed worker said, or what Kubernetes said of it.

@@ -8,7 +8,7 @@ use teasel_api::task::TaskKind;
 use super::Plan;
 use crate::job::observed::{Child, ChildState};
 use crate::job::restarts;
-use crate::job::verdict::{Disruption, End, OUTCOME_UNREAD, Verdict, judge};
+use crate::job::verdict::{Disruption, End, OUTCOME_UNREAD, Verdict, announced, judge};
 use crate::task_key::TaskKey;
 
 /// Reason of an attempt whose Job somebody has deleted.
@@ -71,8 +71,17 @@ impl Plan<'_> {
                 if let Some(at) = look_again {
                     self.wake(at);
                 }
+                // Once its pods are gone, nobody knows any more what has taken them.
+                if let Some(end) = announced(child) {
+                    let attempt = &mut self.decision.status.attempts[index];
+                    (attempt.reason, attempt.message) = (Some(end.reason), Some(end.message));
+                }
             }
-            Verdict::Ended(end) => self.conclude(index, &end, Some(child)),
+            Verdict::Ended(end) => {
+                let attempt = &self.attempts()[index];
+                let end = end.or_announced(attempt.reason.as_deref().zip(attempt.message.as_deref()));
+                self.conclude(index, &end, Some(child));
+            }
         }
     }
 

@@ -5,7 +5,7 @@ use teasel_api::outcome::{ExitCode, OUT_OF_MEMORY as OUT_OF_MEMORY_REASON};
 use teasel_api::spec::AttemptOutcome;
 use teasel_api::task::TaskKind;
 
-use super::{Disruption, End};
+use super::{Disruption, End, PODS_DELETED};
 use crate::job::observed::{Child, Container, Pod};
 use crate::job::stages::template_field;
 
@@ -33,10 +33,9 @@ pub(super) fn failed(child: &Child, job_reason: &str, job_message: &str) -> End 
     let mut causes = causes.into_iter();
     match causes.next() {
         // Somebody deleted the pod that the others lost.
-        Some((ECHO, _, echo)) if child.pods.len() < child.parallelism as usize => End {
-            report: echo.report,
-            ..End::disrupted(Disruption::Other, "PodsDeleted", "pods were deleted from outside")
-        },
+        Some((ECHO, _, echo)) if child.pods.len() < child.parallelism as usize => {
+            End { report: echo.report, ..pods_deleted() }
+        }
         Some((ECHO, _, echo)) if lost(child).is_some() => {
             let name = lost(child).map(|pod| pod.name.clone()).unwrap_or_default();
             let message = format!("pod {name} was lost by the others, and nothing is heard of how it ended");
@@ -44,11 +43,19 @@ pub(super) fn failed(child: &Child, job_reason: &str, job_message: &str) -> End 
             End { report: echo.report, ..End::disrupted(Disruption::NodeFailure, "PeerLost", message) }
         }
         Some((_, _, end)) => end,
-        None if child.pods.len() < child.parallelism as usize => {
-            End::disrupted(Disruption::Other, "PodsDeleted", "pods were deleted from outside")
-        }
+        None if child.pods.len() < child.parallelism as usize => pods_deleted(),
         None => End::new(AttemptOutcome::Failed, job_reason, job_message),
     }
+}
+
+fn pods_deleted() -> End {
+    End::disrupted(Disruption::Other, PODS_DELETED, "pods were deleted from outside")
+}
+
+/// What takes a pod away that still runs. A Job of shards makes up for it.
+pub(super) fn announced(child: &Child) -> Option<End> {
+    let taken = child.pods.iter().filter(|_| child.key.kind != TaskKind::Score);
+    taken.filter_map(|pod| pod.disruption.as_ref().map(|(why, message)| disrupted(pod, why, message))).next()
 }
 
 const DISRUPTED: u8 = 0;
@@ -138,11 +145,25 @@ fn out_of_memory(child: &Child, pod: &Pod) -> String {
 }
 
 fn disrupted(pod: &Pod, reason: &str, message: &str) -> End {
-    let (disruption, why) = match reason {
-        "PreemptionByScheduler" => (Disruption::Preemption, "Preempted"),
-        "DeletionByTaintManager" | "DeletionByPodGC" => (Disruption::NodeFailure, "NodeFailure"),
-        "EvictionByEvictionAPI" | "TerminationByKubelet" => (Disruption::Eviction, "Evicted"),
-        _ => (Disruption::Other, "Disrupted"),
+    let why = match reason {
+        "PreemptionByScheduler" => PREEMPTED,
+        "DeletionByTaintManager" | "DeletionByPodGC" => NODE_FAILURE,
+        "EvictionByEvictionAPI" | "TerminationByKubelet" => EVICTED,
+        _ => "Disrupted",
     };
-    End::disrupted(disruption, why, format!("pod {}: {message}", pod.name))
+    End::disrupted(disruption_of(why), why, format!("pod {}: {message}", pod.name))
+}
+
+const PREEMPTED: &str = "Preempted";
+const NODE_FAILURE: &str = "NodeFailure";
+const EVICTED: &str = "Evicted";
+
+/// What an end by this reason counts as.
+pub(super) fn disruption_of(reason: &str) -> Disruption {
+    match reason {
+        PREEMPTED => Disruption::Preemption,
+        NODE_FAILURE => Disruption::NodeFailure,
+        EVICTED => Disruption::Eviction,
+        _ => Disruption::Other,
+    }
 }

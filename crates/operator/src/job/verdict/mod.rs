@@ -14,12 +14,15 @@ use teasel_api::task::TaskKind;
 
 pub use self::obstacle::{Obstacle, SECRET_MISSING, UNSCHEDULABLE, is_missing_task_file, obstacle};
 
-use self::cause::{failed, is_open};
+use self::cause::{disruption_of, failed, is_open};
 use super::observed::{Child, ChildState, PODS_EXPECTED, Pod};
 use crate::configuration::Timing;
 
 /// Reason of an attempt that succeeded, and whose pods were gone before they had been asked how.
 pub const OUTCOME_UNREAD: &str = "OutcomeUnread";
+
+/// Reason of an attempt whose pods are gone, and of which nothing is known.
+const PODS_DELETED: &str = "PodsDeleted";
 
 /// Reason of an attempt whose queue took back what it had admitted.
 pub const QUOTA_RECLAIMED: &str = "QuotaReclaimed";
@@ -82,6 +85,17 @@ impl End {
         End { disruption: Some(disruption), ..End::new(AttemptOutcome::Disrupted, reason, message) }
     }
 
+    /// This end, unless all that is known of it is that the pods are gone, and what takes them away was `announced`: the
+    /// reason and message of the attempt while it ran.
+    pub fn or_announced(self, announced: Option<(&str, &str)>) -> Self {
+        match announced.filter(|_| self.reason == PODS_DELETED) {
+            Some((reason, message)) => {
+                End { report: self.report, ..End::disrupted(disruption_of(reason), reason, message) }
+            }
+            None => self,
+        }
+    }
+
     /// An end on request.
     pub fn suspended() -> Self {
         End::new(AttemptOutcome::Suspended, "Suspended", "stopped since the job is suspended")
@@ -118,6 +132,11 @@ pub fn judge(now: Timestamp, child: &Child, scheduling_timeout: SignedDuration, 
         ))),
         ChildState::Running => running(now, child, scheduling_timeout, timing),
     }
+}
+
+/// What is about to end a child that still runs.
+pub fn announced(child: &Child) -> Option<End> {
+    cause::announced(child)
 }
 
 fn succeeded(child: &Child) -> End {

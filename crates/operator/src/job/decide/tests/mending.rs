@@ -385,3 +385,25 @@ fn an_attempt_that_follows_a_suspension_waits_for_pods_that_are_not_told_to_end_
     world.settle();
     assert_eq!(world.started.len(), 2);
 }
+
+#[test]
+fn what_takes_pods_away_is_known_when_they_are_gone() {
+    let mut world = World::new(&["a"], |_| {});
+    world.settle();
+    let child = world.children.last_mut().unwrap();
+    let taken = |pod: &mut Pod| pod.disruption = Some(("EvictionByEvictionAPI".into(), "a drain".into()));
+    taken(&mut child.pods[0]);
+    world.settle();
+    let running = world.status().attempts[0].clone();
+    assert_eq!((running.outcome, running.reason.as_deref()), (None, Some("Evicted")));
+    let child = world.children.last_mut().unwrap();
+    child.pods.clear();
+    child.state = ChildState::Failed { reason: "BackoffLimitExceeded".into(), message: "limit".into(), at: None };
+    world.step(usize::MAX);
+    let (status, ended) = (world.status(), world.status().attempts[0].clone());
+    assert_eq!(
+        (ended.outcome, ended.reason.as_deref()),
+        (Some(teasel_api::spec::AttemptOutcome::Disrupted), Some("Evicted"))
+    );
+    assert_eq!(status.disruptions.map(|counted| (counted.total, counted.eviction)), Some((1, 1)));
+}
