@@ -205,10 +205,16 @@ fn is_judged(object: &Value, change: &str) -> anyhow::Result<bool> {
     }
     let ended = ["Succeeded", "Failed"].iter().any(|phase| status["phase"] == *phase);
     let suspended = condition(status, "Suspended").is_some_and(|found| found["reason"] == "Suspended");
+    // Pods that nothing makes end any more run for ever.
+    let path = format!("{}.", change.split(" = ").next().unwrap_or_default());
+    let runs = ["data", "training", "scoring"]
+        .iter()
+        .any(|stage| format!("spec.{stage}.template.metadata.annotations").starts_with(&path));
+    let under_way = if runs { &UNDER_WAY[..1] } else { &UNDER_WAY };
     // What waits says for what: a node, quota, another attempt.
     let waits = ["Prepared", "Trained", "GatesPassed", "Scored", "Complete"].iter().any(|kind| {
         condition(status, kind).is_some_and(|found| {
-            let under_way = UNDER_WAY.iter().any(|reason| found["reason"] == *reason);
+            let under_way = under_way.iter().any(|reason| found["reason"] == *reason);
             found["status"] == "False" && !under_way && !found["message"].as_str().unwrap_or_default().is_empty()
         })
     });

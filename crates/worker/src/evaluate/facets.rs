@@ -194,3 +194,159 @@ async fn told_of(categories: &Categories, items: &Shares, rows: &Rows) -> Result
     let told = tokio::task::spawn_blocking(move || completeness(&of_facets, &of_categories, SEED));
     Ok(told.await.map_err(|error| TaskError::bug(error.to_string()))??)
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod tests {
+    use teasel_data::{Catalogue, Csr};
+    use teasel_model::Likelihood;
+
+    use super::*;
+
+    const ITEMS: usize = 30;
+    const FACETS: usize = 3;
+    const PEOPLE: usize = 60;
+
+    fn config(facets: usize) -> Config {
+        Config {
+            items: ITEMS,
+            facets,
+            dimensions: 4,
+            likelihood: Likelihood::Multinomial,
+            temperature: 0.1,
+            prior_deviation: 0.075,
+            dropout: 0.2,
+            kl_weight: 0.05,
+            kl_anneal_steps: 0,
+            seed: 3,
+        }
+    }
+
+    /// A model that puts each item into the facet that `facet_of` says, or into all alike.
+    fn routed(facet_of: Option<fn(usize) -> usize>) -> FacetVae {
+        let vae = FacetVae::new(config(FACETS)).unwrap();
+        let _guard = tch::no_grad_guard();
+        let parameter =
+            |name: &str| vae.parameters().iter().find(|(own, _)| own == name).unwrap().1.shallow_clone();
+        let (prototypes, directions) = (parameter("facet.prototypes"), parameter("item.directions"));
+        for facet in 0..FACETS as i64 {
+            // With all in one place no facet is nearer than another.
+            let place = if facet_of.is_some() { facet } else { 0 };
+            let own = Tensor::eye(4, (tch::Kind::Float, tch::Device::Cpu)).get(place);
+            prototypes.get(facet).copy_(&own);
+        }
+        if let Some(facet_of) = facet_of {
+            for item in 0..ITEMS {
+                let own = Tensor::eye(4, (tch::Kind::Float, tch::Device::Cpu)).get(facet_of(item) as i64);
+                directions.get(item as i64).copy_(&(own + directions.get(item as i64) * 0.3));
+            }
+        }
+        vae
+    }
+
+    fn interest(item: usize) -> usize {
+        item % FACETS
+    }
+
+    /// A clustering that has nothing to do with what people like.
+    fn unrelated(item: usize) -> usize {
+        item / (ITEMS / FACETS)
+    }
+
+    /// People who like the items of one interest, most of them; and the items' categories, which are the interests.
+    fn people() -> (HeldOut, Categories) {
+        let (mut fold_in, mut held_out) = (Csr::empty(false), Csr::empty(false));
+        for person in 0..PEOPLE {
+            let own =
+                |number: usize| ((person / FACETS + number) % (ITEMS / FACETS) * FACETS + person % FACETS) as u32;
+            let other = ((person * 7 + 1) % ITEMS) as u32;
+            fold_in.items.extend([own(0), own(1), own(2), own(3)]);
+            if interest(other as usize) != person % FACETS {
+                fold_in.items.push(other);
+            }
+            fold_in.offsets.push(fold_in.items.len() as u64);
+            held_out.items.extend([own(4), own(5), own(6)]);
+            held_out.offsets.push(held_out.items.len() as u64);
+        }
+        let keys = (0..PEOPLE as u64).collect();
+        let catalogue = Catalogue {
+            ids: (0..ITEMS).map(|item| item.to_string()).collect(),
+            texts: vec![None; ITEMS],
+            categories: (0..ITEMS).map(|item| vec![format!("category {}", interest(item))]).collect(),
+            images: vec![None; ITEMS],
+            facets: vec![None; ITEMS],
+            counts: vec![1; ITEMS],
+        };
+        (HeldOut { keys, fold_in, held_out }, Categories::of(&catalogue).unwrap().unwrap())
+    }
+
+    /// Lets a model's encoder learn what people like, by Adam (Kingma and Ba 2015); the facets stay as they are.
+    fn trained(mut vae: FacetVae, people: &HeldOut) -> FacetVae {
+        let rows = Rows::of(&people.fold_in, &people.keys, 0..PEOPLE);
+        let learns: Vec<Tensor> = vae
+            .parameters()
+            .iter()
+            .filter(|(name, _)| name.starts_with("encoder"))
+            .map(|(_, parameter)| parameter.shallow_clone())
+            .collect();
+        let mut moments: Vec<(Tensor, Tensor)> =
+            learns.iter().map(|parameter| (parameter.zeros_like(), parameter.zeros_like())).collect();
+        for step in 0..200 {
+            vae.loss(&rows.input(), step).unwrap().objective.backward();
+            tch::no_grad(|| {
+                for (parameter, (first, second)) in learns.iter().zip(&mut moments) {
+                    let (mut parameter, gradient) = (parameter.shallow_clone(), parameter.grad());
+                    *first = &*first * 0.9 + &gradient * 0.1;
+                    *second = &*second * 0.99 + gradient.square() * 0.01;
+                    parameter -= &*first / (second.sqrt() + 1e-8) * 0.02;
+                    parameter.zero_grad();
+                }
+            });
+        }
+        vae
+    }
+
+    async fn measured(vae: &FacetVae, people: &HeldOut, categories: &Categories) -> FacetMeasures {
+        let metric: Metric = "ndcg@10".parse().unwrap();
+        let mut scorer = vae.scorer(None).unwrap();
+        let own = measure_all(&mut scorer, people, &[metric]).await.unwrap().remove(0);
+        let grounds = Grounds { categories: Some(categories), known: Some(categories) };
+        measure(vae, &scorer, grounds, people, metric, &own).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn facets_that_are_peoples_interests_are_told_from_degenerate_ones() {
+        let (people, categories) = people();
+        let good = measured(&trained(routed(Some(interest)), &people), &people, &categories).await;
+        let agrees =
+            |found: &FacetMeasures| found.conditions.agreement.as_ref().unwrap().adjusted_mutual_information;
+        assert!(agrees(&good) > 0.9 && good.shuffled.lost > 0.2, "{good:?}");
+        assert!(good.conditions.effective_facets > 2.5, "{good:?}");
+        let ratio = |found: &FacetMeasures| found.conditions.consistency.as_ref().map(|found| found.ratio);
+        assert!(ratio(&good).unwrap() < 0.6, "{good:?}");
+        let told = |found: &FacetMeasures| {
+            let told = found.conditions.completeness.as_ref();
+            told.map_or(0.0, |told| told.completeness * told.r2)
+        };
+        assert!(told(&good) > 0.5, "{good:?}");
+        let recovery = good.conditions.recovery.as_ref().unwrap();
+        assert!(recovery.agreement.adjusted_mutual_information > 0.9, "{recovery:?}");
+
+        // All facets alike: they are nobody's, and as many as could be.
+        let uniform = measured(&trained(routed(None), &people), &people, &categories).await;
+        assert!(agrees(&uniform).abs() < 0.02 && told(&uniform) < 0.05, "{uniform:?}");
+        assert!(uniform.shuffled.lost.abs() < 1e-6, "{uniform:?}");
+        assert!(ratio(&uniform).is_none_or(|ratio| ratio > 0.99), "{uniform:?}");
+
+        // Clusters that have nothing to do with anybody.
+        let frozen = measured(&routed(Some(unrelated)), &people, &categories).await;
+        assert!(agrees(&frozen) < 0.1 && told(&frozen) < 0.7 * told(&good), "{frozen:?}");
+
+        // One facet has nothing to repeat, to cover, or to agree.
+        let single = measured(&FacetVae::new(config(1)).unwrap(), &people, &categories).await;
+        let Conditions { independence, completeness, consistency, effective_facets, .. } = &single.conditions;
+        assert!(independence.is_none() && completeness.is_none(), "{single:?}");
+        assert!(consistency.as_ref().is_none_or(|found| found.ratio > 0.99), "{single:?}");
+        assert!((effective_facets - 1.0).abs() < 1e-9 && single.shuffled.lost.abs() < 1e-6, "{single:?}");
+    }
+}
