@@ -23,6 +23,10 @@ async fn the_example_reaches_the_simple_models(
     println!("ndcg@100 {ndcg:.4}, {simple:?}");
     assert!(ndcg >= of_ease * simple.ease, "{ndcg} against {simple:?}");
     assert!(ndcg >= of_popularity * simple.popularity, "{ndcg} against {simple:?}");
+    let told = |name: &str| result["metrics"][name].as_f64().unwrap();
+    assert!((told("popularity/ndcg@100") - simple.popularity).abs() < 1e-6, "{result}");
+    // The report's chooses its penalty among fewer.
+    assert!((told("ease/ndcg@100") - simple.ease).abs() < 0.02, "{result}");
     let users: usize = ["campus", "city"]
         .map(|tenant| published(&project.path(&format!("example-lists/{tenant}"))).users.len())
         .iter()

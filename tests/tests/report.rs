@@ -97,6 +97,32 @@ fn a_report_can_be_read_on_a_phone_and_a_desktop_in_light_and_dark() {
     assert_ne!(inks[0], inks[1], "dark has another ink");
 }
 
+/// The numbers of the page's table row that begins so.
+fn row(text: &str, name: &str) -> Vec<f64> {
+    let row = text.lines().find(|line| line.split('\t').next() == Some(name));
+    let row = row.unwrap_or_else(|| panic!("no row {name} in {text}"));
+    row.split('\t').skip(1).map(|cell| cell.trim().parse().unwrap_or(f64::NAN)).collect()
+}
+
+#[test]
+fn a_report_shows_the_numbers_that_were_measured_each_in_its_place() {
+    let page = std::fs::read_to_string(FINISHED.report("report.html")).unwrap();
+    let text = show(&page, Screen { width: 1200, dark: false }).unwrap().text;
+    let measured: Value = serde_json::from_slice(&std::fs::read(FINISHED.report("metrics.json")).unwrap()).unwrap();
+    let near = |shown: f64, measured: &Value| {
+        let measured = measured.as_f64().unwrap();
+        assert!((shown - measured).abs() <= 0.006 * measured.abs() + 1e-9, "{shown} is shown for {measured}");
+    };
+    for name in ["ndcg@100", "recall@20"] {
+        let shown = row(&text, name);
+        near(shown[0], &measured["metrics"][name]);
+        near(shown[1], &measured["baselines"]["ease"]["metrics"][name]);
+        near(shown[2], &measured["baselines"]["popularity"]["metrics"][name]);
+    }
+    let tenant = row(&text, "tenant tenant-2");
+    near(tenant[0], &measured["tenants"]["tenant-2"]["users"]);
+}
+
 #[test]
 fn a_page_that_is_too_wide_or_empty_or_complains_is_seen() {
     let page = "<body><svg role=img width=500 height=100></svg><script>console.error('lost')</script>";

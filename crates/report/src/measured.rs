@@ -17,6 +17,8 @@ pub struct Measured {
     pub best_epoch: u32,
     /// How many test users it was measured on.
     pub test_users: usize,
+    /// How many of them the baselines' lists were made for, where that is told.
+    pub compared_users: Option<usize>,
     /// The model's lists.
     #[serde(flatten)]
     pub lists: Lists,

@@ -93,6 +93,11 @@ async fn a_job_in_a_cluster_publishes_what_one_machine_does_and_tenants_see_noth
         status["attempts"].as_array().unwrap().iter().filter(|attempt| attempt["outcome"] != "Succeeded").count(),
         0
     );
+    let metrics = status["metrics"].as_array().unwrap();
+    for name in ["ndcg@100", "ease/ndcg@100", "facets/independence", "cold/ndcg@100"] {
+        let told = metrics.iter().find(|metric| metric["name"] == name).unwrap_or_else(|| panic!("no {name}"));
+        assert_eq!(told["value"].as_f64(), here["metrics"][name].as_f64(), "{name}");
+    }
     let run = status["run"].as_str().unwrap();
     assert_eq!(run, job["metadata"]["uid"].as_str().unwrap());
 

@@ -42,6 +42,14 @@ pub(crate) fn section(measured: &Measured) -> Markup {
                     }
                 }
             }
+            @if let Some(compared) = measured.compared_users.filter(|users| *users < measured.test_users) {
+                @if !others.is_empty() {
+                    p.note {
+                        "Means of the baselines are over " (count(compared as u64)) " of the test users, those of this model over all; "
+                        "the ratios below are of the same users."
+                    }
+                }
+            }
             (groups(measured))
             @for (name, baseline) in &measured.baselines {
                 @if let Baseline::Skipped { skipped } = baseline {

@@ -71,8 +71,27 @@ fn rarest(names: usize, categories: &[Vec<u32>]) -> Vec<Option<u32>> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn known_facets_are_read_in_the_place_of_categories() {
+        let catalogue = Catalogue {
+            ids: vec!["a".into(), "b".into(), "c".into()],
+            texts: vec![None; 3],
+            categories: vec![vec!["drama".into()], vec!["drama".into()], vec!["western".into()]],
+            images: vec![None; 3],
+            facets: vec![Some("2".into()), Some("1".into()), None],
+            counts: vec![1; 3],
+        };
+        let known = Categories::known_facets(&catalogue).unwrap().unwrap();
+        assert_eq!((known.names, known.rarest), (vec!["1".into(), "2".into()], vec![Some(1), Some(0), None]));
+        assert_eq!(known.row_of, [Some(0), Some(1), None]);
+        let categories = Categories::of(&catalogue).unwrap().unwrap();
+        assert_eq!(categories.rarest, [Some(0), Some(0), Some(1)]);
+        assert!(Categories::known_facets(&Catalogue { facets: vec![None; 3], ..catalogue }).unwrap().is_none());
+    }
 
     #[test]
     fn an_items_rarest_category_is_that_of_the_fewest_items() {

@@ -116,6 +116,7 @@ pub(crate) async fn run(task: &EvaluateTask, context: &TaskContext<'_>) -> Resul
         dataset: &record.dataset,
         best_epoch: position.best.epoch,
         test_users: test.users(),
+        compared_users: chosen.len(),
         lists: &lists.measures,
         baselines: &baselines,
         facets: &facets,

@@ -28,6 +28,8 @@ pub(super) struct Measures<'a> {
     pub(super) dataset: &'a str,
     pub(super) best_epoch: u32,
     pub(super) test_users: usize,
+    /// How many of them the baselines' lists were made for.
+    pub(super) compared_users: usize,
     /// Of the model's lists.
     #[serde(flatten)]
     pub(super) lists: &'a ListMeasures,

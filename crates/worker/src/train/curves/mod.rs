@@ -45,6 +45,7 @@ pub(super) struct Curves {
     segment: u32,
     since: Vec<Point>,
     written: Instant,
+    interval: Duration,
     files: mpsc::UnboundedSender<(String, Vec<u8>)>,
     writer: JoinHandle<()>,
 }
@@ -64,13 +65,20 @@ impl Curves {
         });
         let since = history.iter().map(Point::now).collect();
         let writer_name = format!("{term:08}.{}", &nonce()[..8]);
-        Curves { items, writer_name, segment: 0, since, written: Instant::now(), files, writer }
+        let written = Instant::now();
+        Curves { items, writer_name, segment: 0, since, written, interval: INTERVAL, files, writer }
+    }
+
+    /// Writes files this often.
+    #[cfg(test)]
+    fn every(self, interval: Duration) -> Self {
+        Curves { interval, ..self }
     }
 
     /// Adds an epoch that is done.
     pub(super) fn add(&mut self, record: &EpochRecord) {
         self.since.push(Point::now(record));
-        if self.written.elapsed() >= INTERVAL {
+        if self.written.elapsed() >= self.interval {
             self.write();
         }
     }
@@ -144,5 +152,24 @@ mod tests {
             }
         }
         assert_eq!(epochs, [1, 2, 3, 4, 5]);
+    }
+
+    #[tokio::test]
+    async fn files_are_written_while_the_run_trains_as_often_as_is_due() {
+        let run = store_over(Arc::new(InMemory::new())).sub("runs/a");
+        let record = |epoch| EpochRecord { epoch, ..EpochRecord::default() };
+        for (interval, files) in [(Duration::ZERO, 6), (Duration::from_secs(3600), 0)] {
+            let folder = run.sub(&format!("{interval:?}"));
+            let mut curves = Curves::new(&Handle::current(), &folder, 1, 40, &[]).every(interval);
+            (1..=3).for_each(|epoch| curves.add(&record(epoch)));
+            // They are written beside.
+            let deadline = Instant::now() + Duration::from_secs(60);
+            while folder.list("").await.unwrap().len() < files && Instant::now() < deadline {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            assert_eq!(folder.list("").await.unwrap().len(), files, "{interval:?}");
+            curves.finish(Duration::from_secs(60)).await;
+            assert_eq!(folder.list("").await.unwrap().len(), files.max(2), "{interval:?}");
+        }
     }
 }
