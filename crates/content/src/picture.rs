@@ -183,7 +183,7 @@ mod tests {
     /// `transformers` works in whole numbers between the two directions of resizing: a pixel may differ by one.
     #[rstest]
     #[case("vit", 0.5)]
-    #[case("clip", 0.26130258)]
+    #[case("clip", 0.261_302_6)]
     fn an_image_is_prepared_as_its_reference_does(#[case] family: &str, #[case] smallest_deviation: f32) {
         let folder = Path::new("tests/models");
         let preparation = Preparation::read(&folder.join(family), 12).unwrap();
