@@ -13,6 +13,8 @@ use crate::scene::{Disturbance, Scene};
 
 /// Set, it makes everything be tried, instead of a few.
 const DEEP: &str = "TEASEL_TEST_DEEP";
+/// Names the deaths or late writes to try, such as `LateWrite` or `Death(3, After)`.
+const DISTURBANCE: &str = "TEASEL_TEST_DISTURBANCE";
 /// How many deaths are tried otherwise, and late writes.
 const FEW: (usize, usize) = (5, 1);
 
@@ -58,7 +60,11 @@ async fn wherever_the_operator_dies_a_job_comes_to_the_same_end() {
         let all =
             all.filter(|one| !matches!((one, replaced), (Disturbance::LateWrite(late), Some(of)) if *late == of));
         let (late, deaths): (Vec<_>, Vec<_>) = all.partition(|one| matches!(one, Disturbance::LateWrite(_)));
-        let chosen: Vec<_> = if is_deep() {
+        let named = std::env::var(DISTURBANCE).ok();
+        let chosen: Vec<_> = if let Some(named) = named {
+            let all = deaths.into_iter().chain(late);
+            all.filter(|one| format!("{one:?}").contains(&named)).collect()
+        } else if is_deep() {
             [deaths, late].concat()
         } else {
             let (few, fewer) = (deaths.sample(&mut random, FEW.0), late.sample(&mut random, FEW.1));
