@@ -132,6 +132,15 @@ fn a_page_that_is_too_wide_or_empty_or_complains_is_seen() {
 }
 
 #[test]
+fn the_result_of_a_run_says_where_its_report_is() {
+    let uri = FINISHED.result["report"].as_str().unwrap();
+    assert_eq!(
+        Path::new(uri.strip_prefix("file://").unwrap()),
+        FINISHED.report("report.html").canonicalize().unwrap()
+    );
+}
+
+#[test]
 fn planted_facets_are_compared_with_those_of_the_model() {
     let measured: Value = serde_json::from_slice(&std::fs::read(FINISHED.report("metrics.json")).unwrap()).unwrap();
     let recovery = &measured["facets"]["conditions"]["recovery"];

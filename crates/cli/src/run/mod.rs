@@ -73,7 +73,8 @@ async fn run_stages(arguments: &RunArguments, interrupt: Interrupt) -> Result<()
     let evaluated = stages.evaluate().await?;
     if evaluated.reason == GATE_NOT_MET {
         if arguments.json {
-            println!("{}", summary::to_json(&stages.run, &evaluated.metrics, &[])?);
+            let report = stages.report().await?;
+            println!("{}", summary::to_json(&stages.run, &evaluated.metrics, &[], report.as_deref())?);
         }
         return Err(Failure::GateNotMet(format!(
             "run {}: a gate isn't met, nothing is published: {}",
@@ -93,7 +94,8 @@ async fn run_stages(arguments: &RunArguments, interrupt: Interrupt) -> Result<()
         report: stages.report().await?,
     };
     if arguments.json {
-        println!("{}", summary::to_json(&stages.run, &evaluated.metrics, &tenants)?);
+        let document = summary::to_json(&stages.run, &evaluated.metrics, &tenants, result.report.as_deref())?;
+        println!("{document}");
     } else {
         println!("{}", result.to_table());
     }

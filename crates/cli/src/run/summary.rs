@@ -11,17 +11,19 @@ use teasel_api::outcome::{ExitCode, Outcome};
 use super::stages::TenantResult;
 use crate::failure::Failure;
 
-/// The JSON document of a run; `tenants` is empty where a gate keeps it from being published.
+/// The JSON document of a run; `tenants` is empty where a gate keeps it from being published. Beside the report lies
+/// `metrics.json`, with all that was measured.
 pub(super) fn to_json(
     run: &str,
     metrics: &BTreeMap<String, f64>,
     tenants: &[TenantResult],
+    report: Option<&str>,
 ) -> Result<String, Failure> {
     let tenants: Vec<_> = tenants
         .iter()
         .map(|tenant| json!({"name": tenant.name, "users": tenant.users, "uri": tenant.uri}))
         .collect();
-    let document = json!({"run": run, "metrics": metrics, "tenants": tenants});
+    let document = json!({"run": run, "metrics": metrics, "tenants": tenants, "report": report});
     serde_json::to_string_pretty(&document).map_err(|error| Failure::new(ExitCode::Bug, error.to_string()))
 }
 
