@@ -377,6 +377,28 @@ mod tests {
     }
 
     #[test]
+    fn of_a_long_history_what_is_tried_is_as_exact() {
+        let model = model(Likelihood::Multinomial, Strategy::Table);
+        let items: Vec<i64> = (0..38).collect();
+        let weights: Vec<f32> = items.iter().map(|item| 0.5 + *item as f32 / 40.0).collect();
+        let batch = BatchInput { offsets: &[0, 38], items: &items, weights: Some(&weights), user_keys: &[1] };
+        let mut scorer = model.scorer(None).unwrap();
+        let lists = scorer.recommend(&batch, 3, true).unwrap();
+        let explained = scorer.explain(&batch, &lists, 38).unwrap();
+        for (recommended, found) in lists[0].iter().zip(&explained[0]) {
+            assert!(!found.is_empty() && found.len() <= MOST_LEFT_OUT, "{found:?}");
+            let whole = part(&model, &items, &weights, *recommended);
+            for contribution in found {
+                let others: Vec<usize> = (0..38).filter(|item| *item != contribution.item as usize).collect();
+                let rest: Vec<i64> = others.iter().map(|item| *item as i64).collect();
+                let rest_weights: Vec<f32> = others.iter().map(|item| weights[*item]).collect();
+                let expected = whole - part(&model, &rest, &rest_weights, *recommended);
+                assert!((contribution.score - expected).abs() < 1e-4, "{contribution:?} {expected}");
+            }
+        }
+    }
+
+    #[test]
     fn users_of_later_slices_are_explained_like_those_of_the_first() {
         let model = model(Likelihood::Multinomial, Strategy::Table);
         let users = 2 * USERS + 3;

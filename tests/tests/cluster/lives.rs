@@ -15,6 +15,8 @@ pub(crate) enum Life {
     Suspended,
     /// A job's gate isn't met, and then lowered.
     Gate,
+    /// A job's training fails more often than it may, and is mended.
+    Failing,
     /// A schedule ticks, and is asked for another job.
     Schedule,
     /// A tick's job goes on for too long, and the next one replaces it.
@@ -22,7 +24,8 @@ pub(crate) enum Life {
 }
 
 impl Life {
-    pub(crate) const ALL: [Life; 5] = [Life::Plain, Life::Suspended, Life::Gate, Life::Schedule, Life::Replaced];
+    pub(crate) const ALL: [Life; 6] =
+        [Life::Plain, Life::Suspended, Life::Gate, Life::Failing, Life::Schedule, Life::Replaced];
 
     /// Lives it to its end.
     pub(crate) fn live(self, living: &mut Living<'_>) {
@@ -55,6 +58,17 @@ impl Life {
                 let gates = json!([{"metric": "ndcg@100", "minimum": 0.1}]);
                 let training = json!({"template": ends_well("train")});
                 patch(living, "recjob", "films", &json!({"gates": gates, "training": training}));
+                succeed(living, "films");
+            }
+            Life::Failing => {
+                let mut job = job("films", 1);
+                job["spec"]["training"]["failurePolicy"] = json!({"maxFailures": 1});
+                job["spec"]["training"]["template"] = fails("train");
+                apply(living, &job);
+                let failed =
+                    living.wait("failures", &["recjob", "films"], |job| job["status"]["phase"] == "Failed");
+                assert_eq!(failed["status"]["restarts"]["failures"], 2, "{failed:#}");
+                patch(living, "recjob", "films", &json!({"training": {"template": ends_well("train")}}));
                 succeed(living, "films");
             }
             Life::Schedule => {
@@ -158,6 +172,16 @@ fn patch(living: &Living<'_>, kind: &str, name: &str, spec: &Value) {
 
 fn succeed(living: &mut Living<'_>, name: &str) {
     living.wait("success", &["recjob", name], |job| job["status"]["phase"] == "Succeeded");
+}
+
+/// A pod template whose pods fail at once.
+fn fails(task: &str) -> Value {
+    let mut template = ends(task, "Bug");
+    let annotations = &mut template["metadata"]["annotations"];
+    let message = annotations["teasel.test/message"].as_str().unwrap().replace("\"Done\"", "\"Bug\"");
+    annotations["teasel.test/message"] = json!(message);
+    annotations["teasel.test/exit"] = json!("70");
+    template
 }
 
 /// A pod template whose pods end well at once, for this reason.

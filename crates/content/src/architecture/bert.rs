@@ -1,4 +1,5 @@
-//! BERT (Devlin et al. 2019) and RoBERTa (Liu et al. 2019), and what has their form: MiniLM, XLM-RoBERTa, CamemBERT.
+//! BERT (Devlin et al. 2019), RoBERTa (Liu et al. 2019) and MPNet (Song et al. 2020), and what has their form: MiniLM,
+//! XLM-RoBERTa, CamemBERT.
 
 use serde_json::json;
 
@@ -14,6 +15,28 @@ pub(super) fn roberta(config: &Config<'_>) -> Result<Architecture> {
     // The padding's row is the first one that is used, and by no word.
     let first = config.integer_or("pad_token_id", 1)? + 1;
     read(config, &["", "roberta."], first)
+}
+
+/// As BERT, with terms by distance that all blocks share, and no kinds of token.
+pub(super) fn mpnet(config: &Config<'_>) -> Result<Architecture> {
+    // Its padding's row is always the second.
+    let mut mpnet = read(config, &["", "mpnet."], 2)?;
+    if let Embeddings::Tokens { kinds, .. } = &mut mpnet.embeddings {
+        *kinds = None;
+    }
+    let Attention { heads, head_width, .. } = mpnet.block.attention;
+    let buckets = config.integer_or("relative_attention_num_buckets", 32)?;
+    mpnet.block.attention = Attention {
+        distances: Some(("encoder.relative_attention_bias.weight", buckets)),
+        ..Attention::plain(
+            heads,
+            head_width,
+            ["attention.attn.q", "attention.attn.k", "attention.attn.v"],
+            "attention.attn.o",
+        )
+    };
+    mpnet.block.attention_norm = "attention.LayerNorm";
+    Ok(mpnet)
 }
 
 fn read(config: &Config<'_>, prefixes: &'static [&'static str], first: i64) -> Result<Architecture> {

@@ -5,7 +5,6 @@ mod bert;
 mod config;
 mod decoder;
 mod distilbert;
-mod mpnet;
 mod vision;
 
 use std::path::Path;
@@ -210,7 +209,7 @@ const FAMILIES: [(&str, Reader); 13] = [
     ("roberta", bert::roberta),
     ("xlm-roberta", bert::roberta),
     ("camembert", bert::roberta),
-    ("mpnet", mpnet::mpnet),
+    ("mpnet", bert::mpnet),
     ("distilbert", distilbert::distilbert),
     ("gpt2", decoder::gpt2),
     ("llama", decoder::llama),
