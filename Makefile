@@ -17,8 +17,9 @@ RUN_CRON := cargo test --workspace --test cronjob --test robfig
 help: ## Shows this list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
-build: tools ## Builds `teasel` and `teasel-worker`.
-	@$(ENVIRONMENT); cargo build
+# The whole workspace, as the tests build it: of some packages alone, dependencies would be compiled anew.
+build: tools ## Builds `teasel`, `teasel-worker` and the other programs.
+	@$(ENVIRONMENT); cargo build --workspace --bins
 
 demo: build ## Trains on MovieLens-100k with two workers and publishes for two tenants.
 	@scripts/movielens-100k
