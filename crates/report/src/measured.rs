@@ -145,7 +145,12 @@ pub struct Recovery {
 
 /// How little facets repeat each other.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Independence {
+    /// How alike facets are whatever their dimensions stand for, where that is told.
+    pub likeness: Option<f64>,
+    /// What that comes to by chance.
+    pub likeness_floor: Option<f64>,
     /// The correlation beyond the floor.
     pub excess: f64,
     /// Mean absolute correlation.

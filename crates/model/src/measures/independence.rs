@@ -25,6 +25,13 @@ pub struct Independence {
     /// What that comes to where the people are shuffled in each facet by itself: facets that have nothing to do with each
     /// other, and as few people.
     pub floor: f64,
+    /// How alike two facets are, whatever their dimensions stand for: linear centred kernel alignment (Kornblith, Norouzi, Lee
+    /// and Hinton, "Similarity of Neural Network Representations Revisited", 2019), the mean over pairs of facets. 1 where
+    /// facets are copies of each other, turned in any way.
+    pub likeness: f64,
+    /// What `likeness` comes to where the people are shuffled in each facet by itself: the more dimensions and the fewer
+    /// people, the more.
+    pub likeness_floor: f64,
     /// Share of the dimensions that vary among people. Those that don't are left out, so few of them are no merit.
     pub varying: f64,
 }
@@ -65,12 +72,22 @@ pub fn independence(latents: &Tensor, seed: u64) -> Result<Option<Independence>>
     let differs = facet.f_unsqueeze(0)?.f_ne_tensor(&facet.f_unsqueeze(1)?)?.f_to_kind(Kind::Double)?;
     let pairs = flat.f_mm(&flat.f_transpose(0, 1)?)?.f_mul(&differs)?;
     let count = f64::try_from(pairs.f_sum(Kind::Double)?)?;
-    let correlation = |columns: &Tensor| -> Result<f64> {
+    let lively = by_facet.f_gt(0.0)?.f_to_kind(Kind::Double)?;
+    let others = lively.f_outer(&lively)?.f_sub(&lively.f_diag(0)?)?;
+    let others_count = f64::try_from(others.f_sum(Kind::Double)?)?;
+    let measure = |columns: &Tensor| -> Result<(f64, f64)> {
         let columns = columns.f_reshape([people, facets * dimensions])?;
         let products = columns.f_transpose(0, 1)?.f_mm(&columns)?;
-        Ok(f64::try_from(products.f_abs()?.f_mul(&pairs)?.f_sum(Kind::Double)?)? / count)
+        let correlation = f64::try_from(products.f_abs()?.f_mul(&pairs)?.f_sum(Kind::Double)?)? / count;
+        let shared = products.f_square()?.f_view([facets, dimensions, facets, dimensions])?;
+        let shared = shared.f_sum_dim_intlist([1_i64, 3].as_slice(), false, Kind::Double)?;
+        let own = shared.f_diagonal(0, 0, 1)?;
+        // A facet that doesn't vary shares nothing with any, itself included.
+        let scale = own.f_outer(&own)?.f_sqrt()?.f_clamp_min(f64::MIN_POSITIVE)?;
+        let likeness = f64::try_from(shared.f_div(&scale)?.f_mul(&others)?.f_sum(Kind::Double)?)? / others_count;
+        Ok((correlation, likeness))
     };
-    let mut floor = 0.0;
+    let (mut floor, mut likeness_floor) = (0.0, 0.0);
     for shuffle in 0..SHUFFLES {
         let shuffled = (0..facets).map(|facet| {
             let number = shuffle * facets as u32 + facet as u32;
@@ -79,11 +96,13 @@ pub fn independence(latents: &Tensor, seed: u64) -> Result<Option<Independence>>
             Ok(columns.f_select(1, facet)?.f_index_select(0, &order)?)
         });
         let shuffled = Tensor::f_stack(&shuffled.collect::<Result<Vec<_>>>()?, 1)?;
-        floor += correlation(&shuffled)? / f64::from(SHUFFLES);
+        let (correlation, likeness) = measure(&shuffled)?;
+        floor += correlation / f64::from(SHUFFLES);
+        likeness_floor += likeness / f64::from(SHUFFLES);
     }
     let varying = f64::try_from(varying.f_mean(Kind::Double)?)?;
-    let correlation = correlation(&columns)?;
-    Ok(Some(Independence { excess: correlation - floor, correlation, floor, varying }))
+    let (correlation, likeness) = measure(&columns)?;
+    Ok(Some(Independence { excess: correlation - floor, correlation, floor, likeness, likeness_floor, varying }))
 }
 
 #[cfg(test)]
@@ -106,6 +125,20 @@ mod tests {
     fn facets_that_have_nothing_to_do_with_each_other_are_at_the_floor() {
         let found = of(&noise(3));
         assert!(found.excess.abs() < 0.01 && found.floor > 0.02 && found.varying == 1.0, "{found:?}");
+        assert!((found.likeness - found.likeness_floor).abs() < 0.01 && found.likeness < 0.05, "{found:?}");
+    }
+
+    #[test]
+    fn copies_are_alike_however_they_are_turned_and_however_many_dimensions_they_have() {
+        tch::manual_seed(5);
+        let one = Tensor::randn([PEOPLE, 1, 60], (Kind::Float, Device::Cpu));
+        let (turn, _) = Tensor::linalg_qr(&Tensor::randn([60, 60], (Kind::Float, Device::Cpu)), "reduced");
+        for other in [one.copy(), one.matmul(&turn)] {
+            let found = of(&Tensor::cat(&[&one, &other], 1));
+            assert!(found.likeness > 0.95 && found.likeness_floor < 0.2, "{found:?}");
+        }
+        // By single dimensions next to nothing is seen of it.
+        assert!(of(&Tensor::cat(&[&one, &one.matmul(&turn)], 1)).excess < 0.1);
     }
 
     #[test]

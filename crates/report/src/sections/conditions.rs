@@ -51,6 +51,10 @@ fn independence(own: &Conditions, untrained: &Conditions) -> Markup {
     let caption = html! {
         "Mean absolute correlation between dimensions of different facets. Beyond chance it is " (short(found.excess))
         "; 0 is best."
+        @if let (Some(likeness), Some(floor)) = (found.likeness, found.likeness_floor) {
+            " Whatever the dimensions stand for, facets are alike by " (short(likeness)) " (CKA), by chance " (short(floor))
+            "; copies by 1."
+        }
     };
     card("Independence", &rows, &[0.0], &caption)
 }

@@ -39,6 +39,7 @@ impl FacetMeasures {
         let Conditions { independence, completeness, consistency, agreement, recovery, .. } = &self.conditions;
         let found = [
             ("facets/independence", independence.as_ref().map(|found| found.excess)),
+            ("facets/likeness", independence.as_ref().map(|found| found.likeness - found.likeness_floor)),
             ("facets/completeness", completeness.as_ref().map(|found| found.completeness)),
             ("facets/completeness-r2", completeness.as_ref().map(|found| found.r2)),
             ("facets/consistency", consistency.as_ref().map(|found| found.ratio)),
@@ -336,6 +337,8 @@ mod tests {
         let uniform = measured(&trained(routed(None), &people), &people, &categories).await;
         assert!(agrees(&uniform).abs() < 0.02 && told(&uniform) < 0.05, "{uniform:?}");
         assert!(uniform.shuffled.lost.abs() < 1e-6, "{uniform:?}");
+        let likeness = |found: &FacetMeasures| found.conditions.independence.as_ref().map(|found| found.likeness);
+        assert!(likeness(&uniform).unwrap() > 0.99 && likeness(&good).is_none_or(|found| found < 0.9), "{good:?}");
         assert!(ratio(&uniform).is_none_or(|ratio| ratio > 0.99), "{uniform:?}");
 
         // Clusters that have nothing to do with anybody.
