@@ -43,6 +43,7 @@ fn a_job_runs_from_raw_files_to_every_users_list() {
         "facets/consistency",
         "facets/effective",
         "facets/independence",
+        "facets/likeness",
         "facets/lost-when-shuffled",
         "map@100",
         "ndcg@100",
