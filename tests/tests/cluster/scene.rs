@@ -243,10 +243,16 @@ fn what_came_of(namespace: &Namespace<'_>) -> anyhow::Result<Value> {
     };
     let schedule = |schedule: &Value| {
         let status = &schedule["status"];
+        // By the names of their jobs.
+        let tick = |field: &str| {
+            let tick: jiff::Timestamp = status[field].as_str()?.parse().ok()?;
+            Some(format!("{}-{}", schedule["metadata"]["name"].as_str()?, tick.as_second() / 60))
+        };
         json!({
             "active": status["active"],
             "conditions": conditions(status),
             "published": status["lastPublishedRun"],
+            "ticks": [tick("lastScheduleTime"), tick("lastRetrainTime")],
         })
     };
     let jobs = list("recommenderjobs")?;
