@@ -226,6 +226,10 @@ fn what_came_of(namespace: &Namespace<'_>) -> anyhow::Result<Value> {
     };
     let conditions = |status: &Value| {
         let mut found = of(status, "conditions", &["type", "status", "reason"]);
+        // Whether an attempt that follows is seen at work before it is done is a matter of moments.
+        for condition in found.iter_mut().filter(|found| found[0] == "Restarting" && found[1] == "False") {
+            condition[2] = Value::Null;
+        }
         found.sort_by_key(Value::to_string);
         found
     };
