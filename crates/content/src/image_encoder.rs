@@ -62,9 +62,10 @@ impl ImageEncoder {
                 numbers.extend(prepared.map_err(|reason| ContentError::Item { item: first + place, reason })?);
             }
             let pixels = Tensor::f_from_slice(&numbers)?.f_view_([part.len() as i64, 3, self.side, self.side])?;
-            let tokens = self.transformer.forward(&Input::Images(&pixels.f_to_device(device)?), &self.layers)?;
-            let pool = |tokens: &Tensor| self.pooling.pool(tokens, &vec![tokens.size3()?.1; part.len()]);
-            parts.push(Tensor::f_stack(&tokens.iter().map(pool).collect::<Result<Vec<_>>>()?, 1)?);
+            let layers = self.transformer.forward(&Input::Images(&pixels.f_to_device(device)?), &self.layers)?;
+            // Nothing fills an image up.
+            let tokens = self.transformer.longest().unwrap_or_default();
+            parts.push(self.pooling.pool_layers(&layers, &vec![tokens; part.len()])?);
         }
         if parts.is_empty() {
             let shape = [0, self.layers.len() as i64, self.width()];

@@ -16,6 +16,12 @@ pub enum Pooling {
 }
 
 impl Pooling {
+    /// [`Self::pool`] of each layer's tokens: `[inputs, layers, width]`.
+    pub(crate) fn pool_layers(self, layers: &[Tensor], lengths: &[i64]) -> Result<Tensor> {
+        let pooled: Vec<Tensor> = layers.iter().map(|tokens| self.pool(tokens, lengths)).collect::<Result<_>>()?;
+        Ok(Tensor::f_stack(&pooled, 1)?)
+    }
+
     /// `[inputs, tokens, width]` to `[inputs, width]`, by the tokens of each input. The rest fills up, and counts nothing.
     pub(crate) fn pool(self, tokens: &Tensor, lengths: &[i64]) -> Result<Tensor> {
         let (inputs, longest, width) = tokens.size3()?;

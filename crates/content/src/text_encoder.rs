@@ -113,9 +113,7 @@ impl TextEncoder {
         let ids = Tensor::f_from_slice(&ids)?.f_view([texts.len() as i64, longest as i64])?;
         let ids = ids.f_to_device(self.transformer.device())?;
         let layers = self.transformer.forward(&Input::Tokens { ids: &ids, lengths: &lengths }, &self.layers)?;
-        let pooled: Vec<Tensor> =
-            layers.iter().map(|tokens| self.pooling.pool(tokens, &lengths)).collect::<Result<_>>()?;
-        Ok(Tensor::f_stack(&pooled, 1)?)
+        self.pooling.pool_layers(&layers, &lengths)
     }
 }
 

@@ -144,13 +144,13 @@ fn names_field(refusal: &str, change: &str) -> bool {
     for step in path.split('.') {
         let before = dotted.last().cloned().unwrap_or_default();
         dotted.push(match (step.parse::<usize>(), before.is_empty()) {
-            (Ok(index), _) => format!("{before}[{index}]"),
+            (Ok(_), _) => format!("{before}[]"),
             (Err(_), true) => step.to_owned(),
             (Err(_), false) => format!("{before}.{step}"),
         });
     }
     let refusal = without_places(refusal);
-    dotted[1..].iter().rev().take(3).any(|path| refusal.contains(&without_places(path)))
+    dotted[1..].iter().rev().take(3).any(|path| refusal.contains(path))
 }
 
 /// Elements of lists are told by their place, or by their name.

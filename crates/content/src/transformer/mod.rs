@@ -125,19 +125,19 @@ impl Transformer {
             mask: self.mask(input, length)?,
             angles: self.rotary.as_ref().map(|rotary| rotary.angles(length)).transpose()?,
         };
-        let mut found = Vec::with_capacity(deepest + 1);
+        // Only what is asked for is kept: of a deep encoder all layers would be many times a batch.
+        let mut found: Vec<Option<Tensor>> = layers.iter().map(|_| None).collect();
         for index in 0..=deepest {
-            let last = index == self.depth();
-            let norm = self.final_norm.as_ref().filter(|_| last);
-            found.push(match norm {
-                Some(norm) => norm.forward(&tokens)?,
-                None => tokens.shallow_clone(),
-            });
+            for (place, _) in layers.iter().enumerate().filter(|(_, layer)| **layer == index) {
+                let norm = self.final_norm.as_ref().filter(|_| index == self.depth());
+                let normed = norm.map_or_else(|| Ok(tokens.shallow_clone()), |norm| norm.forward(&tokens))?;
+                found[place] = Some(normed);
+            }
             if index < deepest {
                 tokens = self.blocks[index].forward(&tokens, &sight)?;
             }
         }
-        Ok(layers.iter().map(|&layer| found[layer].shallow_clone()).collect())
+        Ok(found.into_iter().flatten().collect())
     }
 
     /// What is added to attention's scores: terms by distance, and nothing of what fills texts up. Where tokens see only

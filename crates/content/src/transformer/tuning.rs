@@ -99,9 +99,7 @@ impl Transformer {
         let all = self.tensors().into_iter().chain(self.additions());
         all.filter(|(_, tensor)| tensor.requires_grad()).collect()
     }
-}
 
-impl Transformer {
     fn has_gates(&self) -> bool {
         self.blocks.iter().any(Block::has_gate)
     }
