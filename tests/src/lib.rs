@@ -4,6 +4,7 @@
 
 pub mod browser;
 pub mod cluster;
+pub mod content;
 pub mod learning;
 pub mod lists;
 pub mod processes;

@@ -23,6 +23,10 @@ pub struct Row {
     pub facet: Option<u32>,
     /// Items of the history that it comes from.
     pub reason: Option<Vec<String>>,
+    /// What the facet is called.
+    pub facet_name: Option<String>,
+    /// Categories and terms that the item has in common with those of the history.
+    pub shared: Option<Vec<String>>,
 }
 
 /// Lists by user, and what their files say of themselves.
@@ -68,7 +72,8 @@ fn read_file(path: &Path, lists: &mut Lists) {
         let batch = batch.unwrap();
         let column = |name: &str| batch.column_by_name(name).unwrap().clone();
         let (users, ranks, scores, facets) = (column("user"), column("rank"), column("score"), column("facet"));
-        let reasons = column("reason");
+        let (reasons, shared) = (column("reason"), column("shared"));
+        let names = cast(&column("facet_name"), &DataType::Utf8).unwrap();
         let items = cast(&column("item"), &DataType::Utf8).unwrap();
         for row in 0..batch.num_rows() {
             let user = users.as_string::<i32>().value(row).to_owned();
@@ -82,11 +87,15 @@ fn read_file(path: &Path, lists: &mut Lists) {
                 item: items.as_string::<i32>().value(row).to_owned(),
                 score: scores.as_primitive::<Float32Type>().value(row),
                 facet: facets.is_valid(row).then(|| facets.value(row)),
-                reason: reasons.is_valid(row).then(|| {
-                    let items = reasons.as_list::<i32>().value(row);
-                    items.as_string::<i32>().iter().flatten().map(str::to_owned).collect()
-                }),
+                reason: texts(&reasons, row),
+                facet_name: names.is_valid(row).then(|| names.as_string::<i32>().value(row).to_owned()),
+                shared: texts(&shared, row),
             });
         }
     }
+}
+
+fn texts(lists: &dyn Array, row: usize) -> Option<Vec<String>> {
+    let lists = lists.as_list::<i32>();
+    lists.is_valid(row).then(|| lists.value(row).as_string::<i32>().iter().flatten().map(str::to_owned).collect())
 }

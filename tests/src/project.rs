@@ -16,6 +16,9 @@ pub fn program(name: &str) -> PathBuf {
     built.unwrap_or_else(|| panic!("{name} isn't built: cargo build --workspace --bins"))
 }
 
+/// Lines of [`Project::movielens`]' model that make it a Gaussian one.
+pub const GAUSSIAN: &str = "    likelihood: Gaussian\n";
+
 /// A temporary folder with generated data.
 pub struct Project(tempfile::TempDir);
 
@@ -112,12 +115,12 @@ impl Project {
         file
     }
 
-    /// Writes `<name>.yaml`: the MovieLens-100k example with these seeds of split and training, without its gates. Its
-    /// storage is `<name>-storage` and its outputs are below `<name>-lists`.
+    /// Writes `<name>.yaml`: the MovieLens-100k example with these seeds of split and training, without its gates, and with
+    /// these lines in its `model`. Its storage is `<name>-storage` and its outputs are below `<name>-lists`.
     ///
     /// # Errors
     /// Where the example can't be read, or its data isn't there yet (`scripts/movielens-100k`).
-    pub fn movielens(&self, name: &str, split: u64, seed: u64, gaussian: bool) -> anyhow::Result<PathBuf> {
+    pub fn movielens(&self, name: &str, split: u64, seed: u64, model: &str) -> anyhow::Result<PathBuf> {
         let example = workspace()?.join("examples/movielens-100k");
         anyhow::ensure!(example.join("data/interactions.inter").exists(), "no data: run scripts/movielens-100k");
         let text = std::fs::read_to_string(example.join("job.yaml"))?;
@@ -129,17 +132,26 @@ impl Project {
             ("    seed: 1\n".into(), format!("    seed: {seed}\n")),
             ("    - {metric: ndcg@100, minimum: 0.30}\n".into(), String::new()),
             ("  gates:\n".into(), String::new()),
+            ("    facets: 7\n".into(), format!("    facets: 7\n{model}")),
         ];
-        let mut text = changed.iter().try_fold(text, |text, (from, to)| {
+        let text = changed.iter().try_fold(text, |text, (from, to)| {
             anyhow::ensure!(text.contains(from.as_str()), "the example has no `{from}`");
             Ok(text.replace(from.as_str(), to))
         })?;
-        if gaussian {
-            text = text.replace("    facets: 7\n", "    facets: 7\n    likelihood: Gaussian\n");
-        }
         let file = self.path(&format!("{name}.yaml"));
         std::fs::write(&file, text)?;
         Ok(file)
+    }
+
+    /// `metrics.json` of a run of the job `name`, by its result.
+    ///
+    /// # Errors
+    /// Where there is no report, or several.
+    pub fn measured(&self, name: &str, result: &Value) -> anyhow::Result<Value> {
+        let run = result["run"].as_str().unwrap_or_default();
+        let reports = crate::runs::folders(&self.path(&format!("{name}-storage/runs/{run}/report")));
+        anyhow::ensure!(reports.len() == 1, "{} reports", reports.len());
+        Ok(serde_json::from_slice(&std::fs::read(reports[0].join("metrics.json"))?)?)
     }
 
     fn command(&self, arguments: &[&str]) -> Command {

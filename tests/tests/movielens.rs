@@ -4,20 +4,20 @@
 use rstest::rstest;
 use teasel_tests::learning::baselines;
 use teasel_tests::lists::published;
-use teasel_tests::project::Project;
+use teasel_tests::project::{GAUSSIAN, Project};
 
 /// The multinomial one must reach .95 of EASE over many seeds. One seed of one split may fall short of that by luck.
 #[rstest]
-#[case::multinomial(false, 0.90, 1.4)]
-#[case::gaussian(true, 0.0, 1.3)]
+#[case::multinomial("", 0.90, 1.4)]
+#[case::gaussian(GAUSSIAN, 0.0, 1.3)]
 #[tokio::test]
 async fn the_example_reaches_the_simple_models(
-    #[case] gaussian: bool,
+    #[case] model: &str,
     #[case] of_ease: f64,
     #[case] of_popularity: f64,
 ) {
     let project = Project::empty();
-    let result = project.run(&project.movielens("example", 2, 1, gaussian).unwrap());
+    let result = project.run(&project.movielens("example", 2, 1, model).unwrap());
     let simple = baselines(&project.path("example-storage"), &result).await.unwrap();
     let ndcg = result["metrics"]["ndcg@100"].as_f64().unwrap();
     println!("ndcg@100 {ndcg:.4}, {simple:?}");

@@ -183,18 +183,24 @@ fn reasons_are_items_of_the_history_and_stand_only_where_they_are_asked_for() {
     let histories = std::fs::read_to_string(FINISHED.project.path("interactions.csv")).unwrap();
     let has = |user: &str, item: &str| histories.contains(&format!("{user},{item},"));
     let lists = published(&FINISHED.project.path("job-lists/tenant-1"));
-    let mut explained = 0;
+    let measured: Value = serde_json::from_slice(&std::fs::read(FINISHED.report("metrics.json")).unwrap()).unwrap();
+    let names = measured["facetNames"].as_array().unwrap();
+    let (mut explained, mut shared) = (0, 0);
     for (user, rows) in &lists.users {
         for row in rows {
             let reason = row.reason.as_ref().unwrap_or_else(|| panic!("{user}: {row:?}"));
             assert!(reason.len() <= 3 && reason.iter().all(|item| has(user, item)), "{user}: {row:?}");
             assert!(!reason.contains(&row.item));
             explained += usize::from(!reason.is_empty());
+            shared += usize::from(row.shared.as_ref().is_some_and(|shared| !shared.is_empty()));
+            let name = row.facet.and_then(|facet| names[facet as usize].as_str()).filter(|name| !name.is_empty());
+            assert_eq!(row.facet_name.as_deref(), name, "{user}: {row:?}");
         }
     }
+    assert!(shared > 0, "items of one planted facet have words in common");
     assert!(explained * 10 > lists.users.len() * 5 * 9, "{explained} of {}", lists.users.len() * 5);
     let without = published(&FINISHED.project.path("job-lists/tenant-2"));
-    assert!(without.users.values().flatten().all(|row| row.reason.is_none()));
+    assert!(without.users.values().flatten().all(|row| row.reason.is_none() && row.shared.is_none()));
 
     let user = lists.users.keys().next().unwrap();
     let said = FINISHED.project.teasel(&["recommend", "job.yaml", "--tenant", "tenant-1", "--user", user]).good();

@@ -40,7 +40,12 @@ fn violations(yaml: &str, from: &str, to: &str) -> Vec<String> {
 #[case::metric("training: {}", "training: {earlyStopping: {metric: NDCG}}", &["line 12: spec.training.earlyStopping.metric: must be ndcg@K, recall@K or map@K, not \"NDCG\" (for example ndcg@100)"])]
 #[case::cuda("training: {}", "training: {device: Cuda, workers: 2, processesPerWorker: 8}", &[])]
 #[case::device("training: {}", "training: {device: cuda}", &["line 12: spec.training.device: must be one of Cpu, Cuda, not \"cuda\" (did you mean Cuda?)"])]
-#[case::content("model: {}", "model: {content: {}}", &["line 11: spec.model.content: content encoders are not supported yet (leave it out)"])]
+#[case::content("model: {}", "model: {content: {}}", &["line 11: spec.model.content: needs text, image or both"])]
+#[case::content_columns("model: {}", "model: {content: {text: {encoder: {location: {uri: encoder}}}, image: {encoder: {location: {uri: \"s4://encoder\"}}}}}", &[
+    "line 11: spec.model.content.image: needs a column of items' images (name it in data.items.columns.image)",
+    "line 11: spec.model.content.image.encoder.location.uri: must start with file://, s3://, gs://, az://, not s4:// (did you mean s3?)",
+    "line 11: spec.model.content.text: needs a column of items' texts (name it in data.items.columns.text)",
+])]
 #[case::hybrid("model: {}", "model: {hybrid: {type: Auto}}", &["line 11: spec.model.hybrid: hybrids are not supported yet (leave it out)"])]
 #[case::condition("model: {}", "model: {conditions: {independence: 0.5, consistency: 0}}", &["line 11: spec.model.conditions.independence: trained conditions are not supported yet (leave it out)"])]
 #[case::gaussian("model: {}", "model: {gaussian: {varianceFloor: 0.1}}", &["line 11: spec.model.gaussian: goes with likelihood Gaussian"])]
@@ -138,4 +143,25 @@ fn every_document_of_a_text_is_checked() {
     );
     let lines: Vec<_> = validate(&text).iter().map(|violation| violation.line).collect();
     assert_eq!(lines, [Some(4), Some(31)]);
+}
+
+#[rstest]
+#[case::layer_0("layers: [3, 6]", "layers: [0, 6]", &["spec.model.content.text.layers[0]: must be at least 1, the first block's"])]
+#[case::layer_twice("layers: [3, 6]", "layers: [6, 3, 6]", &["spec.model.content.text.layers[2]: names layer 6 again"])]
+#[case::no_layer("layers: [3, 6]", "layers: []", &["spec.model.content.text.layers: must have at least 1 element"])]
+#[case::pooling("pooling: Mean", "pooling: Max", &["spec.model.content.text.pooling: must be one of Mean, Cls, LastToken, not \"Max\""])]
+#[case::tuned("type: Frozen", "type: LowRank", &["spec.model.content.text.tuning: tuned encoders are not supported yet (leave it out)"])]
+#[case::frozen("type: Frozen", "type: Frozen, lowRank: {rank: 4}", &["spec.model.content.text.tuning.lowRank: goes with type LowRank"])]
+#[case::hot("temperature: 0.05", "temperature: 0.0001", &["spec.model.content.routing.temperature: must be at least 0.001, not 0.0001"])]
+#[case::drift("drift: 0.2", "drift: -1", &["spec.model.content.routing.drift: must be at least 0, not -1"])]
+#[case::bad_items("onBadItems: Skip", "onBadItems: Ignore", &["spec.model.content.onBadItems: must be one of Fail, Skip, not \"Ignore\""])]
+fn what_is_wrong_with_content_is_said_by_its_field(
+    #[case] from: &str,
+    #[case] to: &str,
+    #[case] expected: &[&str],
+) {
+    let found = violations(FULL, from, to);
+    let without_line = |text: &String| text.split_once(": ").map(|(_, rest)| rest.to_owned());
+    let found: Vec<String> = found.iter().filter_map(without_line).collect();
+    assert_eq!(found, expected);
 }

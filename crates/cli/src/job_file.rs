@@ -77,6 +77,10 @@ fn places(job: &mut Job) -> Vec<&mut Location> {
         places.push(train);
         places.extend([&mut validation.fold_in, &mut validation.held_out, &mut test.fold_in, &mut test.held_out]);
     }
+    if let Some(content) = &mut job.model.content {
+        let encoders = content.text.iter_mut().chain(&mut content.image);
+        places.extend(encoders.map(|encoder| &mut encoder.location));
+    }
     for tenant in &mut job.scoring.tenants {
         places.extend([&mut tenant.output, &mut tenant.storage]);
         places.extend(tenant.catalog.as_mut());

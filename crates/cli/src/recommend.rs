@@ -28,8 +28,12 @@ struct Row {
     item: String,
     score: f32,
     facet: Option<u32>,
+    /// What the facet is called. Lists of an earlier release don't say.
+    facet_name: Option<String>,
     /// Items of the history that it comes from; unset without explanations.
     reason: Option<Vec<String>>,
+    /// Categories and terms that it has in common with these.
+    shared: Vec<String>,
 }
 
 /// Prints the list.
@@ -100,10 +104,16 @@ async fn read(output: &Store, path: &str, user: &str) -> Result<Vec<Row>, Failur
         let items = cast(&column("item")?, &DataType::Utf8).map_err(|error| damaged(&error))?;
         let (ranks, scores, facets) = (column("rank")?, column("score")?, column("facet")?);
         let facets = facets.as_primitive::<UInt32Type>();
-        let reasons = column("reason")?;
-        let reason = |row: usize| {
-            let reason = reasons.as_list_opt::<i32>().filter(|reasons| reasons.is_valid(row))?.value(row);
-            Some(reason.as_string::<i32>().iter().flatten().map(str::to_owned).collect())
+        let texts = |lists: &dyn Array, row: usize| -> Option<Vec<String>> {
+            let texts = lists.as_list_opt::<i32>().filter(|lists| lists.is_valid(row))?.value(row);
+            Some(texts.as_string::<i32>().iter().flatten().map(str::to_owned).collect())
+        };
+        let (reasons, shared) = (column("reason")?, batch.column_by_name("shared"));
+        let names = batch.column_by_name("facet_name").map(|names| cast(names, &DataType::Utf8)).transpose();
+        let names = names.map_err(|error| damaged(&error))?;
+        let name = |row: usize| {
+            let names = names.as_ref()?.as_string::<i32>();
+            names.is_valid(row).then(|| names.value(row).to_owned())
         };
         for row in 0..batch.num_rows() {
             rows.push(Row {
@@ -111,7 +121,9 @@ async fn read(output: &Store, path: &str, user: &str) -> Result<Vec<Row>, Failur
                 item: items.as_string::<i32>().value(row).to_owned(),
                 score: scores.as_primitive::<Float32Type>().value(row),
                 facet: facets.is_valid(row).then(|| facets.value(row)),
-                reason: reason(row),
+                facet_name: name(row),
+                reason: texts(&reasons, row),
+                shared: shared.and_then(|shared| texts(shared, row)).unwrap_or_default(),
             });
         }
     }
@@ -148,10 +160,17 @@ fn render(rows: &[Row], texts: &HashMap<String, String>, top: u32) -> Table {
             row.item.clone(),
             text_of(&row.item).unwrap_or_default(),
             format!("{:.4}", row.score),
-            row.facet.map(|facet| facet.to_string()).unwrap_or_default(),
+            match (row.facet, &row.facet_name) {
+                (Some(facet), Some(name)) => format!("{facet}: {name}"),
+                (facet, _) => facet.map(|facet| facet.to_string()).unwrap_or_default(),
+            },
         ];
         let name = |item: &String| text_of(item).unwrap_or_else(|| item.clone());
-        let reason = row.reason.iter().flatten().map(name).collect::<Vec<_>>().join("\n");
+        let mut reason: Vec<String> = row.reason.iter().flatten().map(name).collect();
+        if !row.shared.is_empty() {
+            reason.push(format!("({})", row.shared.join(", ")));
+        }
+        let reason = reason.join("\n");
         table.add_row(cells.into_iter().chain(is_explained.then_some(reason)));
     }
     table

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use teasel_api::location::{Location, credential_prefix};
 use teasel_api::outcome::ExitCode;
-use teasel_api::resolved::{Job, Place, Tenant};
+use teasel_api::resolved::{Job, Place};
 
 use crate::failure::Failure;
 
@@ -78,8 +78,9 @@ impl Secrets {
 
     /// Refuses a job that names a secret which wasn't given, naming all of them.
     pub(crate) fn check(&self, job: &Job) -> Result<(), Failure> {
-        let places = job.places().into_iter().chain(job.scoring.tenants.iter().flat_map(Tenant::places));
-        let missing: std::collections::BTreeSet<&str> = places
+        let missing: std::collections::BTreeSet<&str> = job
+            .all_places()
+            .into_iter()
             .filter(|place| !is_in_environment(place.field))
             .filter_map(|place| place.location.secret_ref.as_ref())
             .map(|secret| secret.name.as_str())

@@ -50,6 +50,7 @@ fn main() -> Result<()> {
         kl_weight: 0.2,
         kl_anneal_steps: 0,
         seed: 1,
+        content: None,
     })?;
 
     let (mut forward, mut backward) = (0.0, 0.0);

@@ -16,6 +16,17 @@ pub enum Likelihood {
     },
 }
 
+/// How the items' contents decide their facets.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ContentConfig {
+    /// How many vectors an item's content may have, each with facets' centres of its own.
+    pub sources: usize,
+    /// Temperature of the softmax over facets of the cosines to their centres.
+    pub temperature: f64,
+    /// How much of what training finds is added to where items are placed.
+    pub drift: f64,
+}
+
 /// The shape of a model and its hyper-parameters.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
@@ -40,6 +51,8 @@ pub struct Config {
     pub kl_anneal_steps: u64,
     /// Seed of parameters, dropout and noise.
     pub seed: u64,
+    /// How the items' contents decide their facets; unset means that behaviour alone does.
+    pub content: Option<ContentConfig>,
 }
 
 /// `exp` of twice the inverse of this stays far inside a 32-bit float's range, which is why the decoder needs no
@@ -64,6 +77,11 @@ impl Config {
             kl_weight: model.kl.weight,
             kl_anneal_steps: u64::from(model.kl.anneal_epochs) * steps_per_epoch,
             seed,
+            content: model.content.as_ref().map(|content| ContentConfig {
+                sources: content.sources(),
+                temperature: content.routing.temperature,
+                drift: content.routing.drift,
+            }),
         }
     }
 
@@ -104,6 +122,22 @@ impl Config {
         {
             return refuse("`model.likelihood.varianceFloor` must be above 0".into());
         }
+        self.content.map_or(Ok(()), ContentConfig::validate)
+    }
+}
+
+impl ContentConfig {
+    fn validate(self) -> Result<()> {
+        let refuse = |reason: &str| Err(ModelError::Configuration(reason.into()));
+        if self.sources == 0 {
+            return refuse("`model.content` reads nothing");
+        }
+        if !(self.temperature > 0.0 && self.temperature.is_finite()) {
+            return refuse("`model.content.routing.temperature` must be above 0");
+        }
+        if !(self.drift >= 0.0 && self.drift.is_finite()) {
+            return refuse("`model.content.routing.drift` must be at least 0");
+        }
         Ok(())
     }
 }
@@ -127,7 +161,12 @@ mod tests {
             kl_weight: 0.2,
             kl_anneal_steps: 4,
             seed: 1,
+            content: None,
         }
+    }
+
+    fn content() -> ContentConfig {
+        ContentConfig { sources: 1, temperature: 0.1, drift: 0.0 }
     }
 
     #[rstest]
@@ -142,6 +181,12 @@ mod tests {
         Config { likelihood: Likelihood::Gaussian { variance_floor: 0.0 }, ..valid() },
         "varianceFloor"
     )]
+    #[case::no_sources(Config { content: Some(ContentConfig { sources: 0, ..content() }), ..valid() }, "model.content")]
+    #[case::hot(
+        Config { content: Some(ContentConfig { temperature: 0.0, ..content() }), ..valid() },
+        "routing.temperature"
+    )]
+    #[case::backwards(Config { content: Some(ContentConfig { drift: -0.5, ..content() }), ..valid() }, "routing.drift")]
     fn a_refusal_names_the_field(#[case] config: Config, #[case] named: &str) {
         let message = config.validate().unwrap_err().to_string();
         assert!(message.contains(named), "{message}");
@@ -150,6 +195,7 @@ mod tests {
     #[test]
     fn a_valid_configuration_is_accepted() {
         valid().validate().unwrap();
+        Config { content: Some(content()), ..valid() }.validate().unwrap();
     }
 
     #[rstest]

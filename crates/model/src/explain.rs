@@ -252,6 +252,7 @@ mod tests {
             kl_weight: 0.2,
             kl_anneal_steps: 0,
             seed: 4,
+            content: None,
         })
         .unwrap();
         model.strategy = strategy;

@@ -15,7 +15,7 @@ const BIAS_DEVIATION: f64 = 0.001;
 /// Logarithm of a fresh Gaussian decoder's variance: histories are sparse, so most of it is far below 1.
 const FRESH_LOG_VARIANCE: f64 = -2.0;
 
-/// What a parameter is; the discriminant is its place in the fixed order.
+/// What a parameter is, in the fixed order. The discriminant chooses the random numbers of its fresh values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
     /// `[items, dimensions]`: an item's place among the facets; with the multinomial likelihood also its target.
@@ -38,21 +38,45 @@ pub(crate) enum Role {
     Variance,
     /// `[items]`, Gaussian only.
     VarianceBias,
+    /// `[sources]`, with content only: how much each source counts, before a softmax.
+    Fusion,
 }
 
-/// The parameters, as leaves that share their storage with whoever holds the same handles.
+impl Role {
+    /// Whether fresh values are 0 instead of random ones.
+    fn starts_at_zero(self) -> bool {
+        matches!(self, Role::Fusion)
+    }
+}
+
+/// What belongs to a model and isn't trained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Constant {
+    /// `[sources, facets, items]`, with content only: cosines of the items' contents to the facets' centres, 0 where
+    /// there is no content.
+    Cosines,
+    /// `[sources, items]`, with content only: 1 where an item has content of a source, else 0.
+    Known,
+    /// `[facets, items]`, with content only: logits of where the items' consumers place them.
+    Consumers,
+}
+
+/// The parameters, as leaves that share their storage with whoever holds the same handles, and what is stored with them.
 #[derive(Debug)]
 pub(crate) struct Parameters {
+    roles: Vec<Role>,
     named: Vec<(String, Tensor)>,
+    constants: Vec<(String, Tensor)>,
 }
 
 impl Parameters {
     /// Fresh values: a pure function of seed and shapes (Glorot and Bengio 2010 for the matrices).
     pub(crate) fn fresh(config: &Config, place: Place) -> Result<Self> {
-        let mut named = Vec::new();
+        let (mut roles, mut named) = (Vec::new(), Vec::new());
         for (role, name, shape) in layout(config) {
             let length = shape.iter().product::<i64>() as usize;
             let deviation = match shape[..] {
+                _ if role.starts_at_zero() => 0.0,
                 [rows, columns] => (2.0 / (rows + columns) as f64).sqrt(),
                 _ => BIAS_DEVIATION,
             };
@@ -63,24 +87,47 @@ impl Parameters {
             }
             let leaf = place.bring(&values.f_view_(&shape[..])?)?.f_set_requires_grad(true)?;
             named.push((name.to_owned(), leaf));
+            roles.push(role);
         }
-        Ok(Self { named })
+        let constants = constants(config);
+        let constants = constants.into_iter().map(|(_, name, shape)| Ok((name.to_owned(), place.zeros(&shape)?)));
+        Ok(Self { roles, named, constants: constants.collect::<Result<_>>()? })
     }
 
     pub(crate) fn named(&self) -> &[(String, Tensor)] {
         &self.named
     }
 
-    /// The parameter of a role. Roles that the likelihood doesn't use have none.
+    /// All that is stored: the parameters, and what isn't trained.
+    pub(crate) fn stored(&self) -> impl Iterator<Item = &(String, Tensor)> {
+        self.named.iter().chain(&self.constants)
+    }
+
+    /// The parameter of a role. Roles that the configuration doesn't use have none.
     pub(crate) fn get(&self, role: Role) -> Result<&Tensor> {
-        let missing = || ModelError::Configuration(format!("a model of this likelihood has no {role:?}"));
-        self.named.get(role as usize).map(|(_, tensor)| tensor).ok_or_else(missing)
+        let missing = || ModelError::Configuration(format!("a model of this configuration has no {role:?}"));
+        let place = self.roles.iter().position(|own| *own == role);
+        place.and_then(|place| self.named.get(place)).map(|(_, tensor)| tensor).ok_or_else(missing)
+    }
+
+    /// What isn't trained. A model without content has none.
+    pub(crate) fn constant(&self, constant: Constant) -> Result<&Tensor> {
+        let missing = || ModelError::Configuration("a model without content has none".into());
+        self.constants.get(constant as usize).map(|(_, tensor)| tensor).ok_or_else(missing)
+    }
+
+    /// Takes over what isn't trained from a model of the same configuration.
+    pub(crate) fn copy_constants(&self, other: &Self) -> Result<()> {
+        let _guard = tch::no_grad_guard();
+        for ((_, own), (_, value)) in self.constants.iter().zip(&other.constants) {
+            own.shallow_clone().f_copy_(value)?;
+        }
+        Ok(())
     }
 
     pub(crate) fn to_safetensors(&self) -> Result<Vec<u8>> {
         let stored = self
-            .named
-            .iter()
+            .stored()
             .map(|(name, tensor)| Ok((name.as_str(), Stored::new(tensor)?)))
             .collect::<Result<Vec<_>>>()?;
         serialize(stored, None).map_err(|error| ModelError::Parameters(error.to_string()))
@@ -90,12 +137,11 @@ impl Parameters {
     pub(crate) fn load(&mut self, bytes: &[u8]) -> Result<()> {
         let refuse = |reason: String| ModelError::Parameters(reason);
         let file = SafeTensors::deserialize(bytes).map_err(|error| refuse(error.to_string()))?;
-        if let Some(unknown) = file.names().into_iter().find(|&name| self.named.iter().all(|(own, _)| own != name))
-        {
+        if let Some(unknown) = file.names().into_iter().find(|&name| self.stored().all(|(own, _)| own != name)) {
             return Err(refuse(format!("`{unknown}` is no parameter of this model")));
         }
-        let mut values = Vec::with_capacity(self.named.len());
-        for (name, leaf) in &self.named {
+        let mut values = Vec::new();
+        for (name, leaf) in self.stored() {
             let stored = file.tensor(name).map_err(|_| refuse(format!("`{name}` is missing")))?;
             let shape: Vec<i64> = stored.shape().iter().map(|&size| size as i64).collect();
             if stored.dtype() != Dtype::F32 || shape != leaf.size() {
@@ -108,7 +154,7 @@ impl Parameters {
             values.push(Tensor::f_from_data_size(stored.data(), &shape, Kind::Float)?);
         }
         let _guard = tch::no_grad_guard();
-        for ((_, leaf), value) in self.named.iter_mut().zip(&values) {
+        for ((_, leaf), value) in self.named.iter_mut().chain(&mut self.constants).zip(&values) {
             leaf.f_copy_(value)?;
         }
         Ok(())
@@ -134,7 +180,21 @@ fn layout(config: &Config) -> Vec<(Role, &'static str, Vec<i64>)> {
             (Role::VarianceBias, "decoder.variance.bias", vec![items]),
         ]);
     }
+    if let Some(content) = config.content {
+        layout.push((Role::Fusion, "content.fusion", vec![content.sources as i64]));
+    }
     layout
+}
+
+/// What isn't trained: names and shapes in the fixed order.
+fn constants(config: &Config) -> Vec<(Constant, &'static str, Vec<i64>)> {
+    let Some(content) = config.content else { return Vec::new() };
+    let (sources, facets, items) = (content.sources as i64, config.facets as i64, config.items as i64);
+    vec![
+        (Constant::Cosines, "content.cosines", vec![sources, facets, items]),
+        (Constant::Known, "content.known", vec![sources, items]),
+        (Constant::Consumers, "content.consumers", vec![facets, items]),
+    ]
 }
 
 /// A parameter's values as safetensors stores them: 32-bit floats, little-endian, row by row.
@@ -192,6 +252,7 @@ mod tests {
             kl_weight: 0.2,
             kl_anneal_steps: 10,
             seed,
+            content: None,
         }
     }
 

@@ -24,6 +24,7 @@ pub(crate) enum Purpose {
     Latent = 4,
     Bootstrap = 5,
     Permutation = 6,
+    Clusters = 7,
 }
 
 /// The numbers of one seed and purpose.

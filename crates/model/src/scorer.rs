@@ -12,7 +12,7 @@ use crate::error::{ModelError, Result};
 use crate::measures::Shares;
 use crate::parameters::{Parameters, Role};
 use crate::place::Place;
-use crate::routing::{log_routing, normalise};
+use crate::routing::{Router, normalise};
 use crate::top_k::TopK;
 
 /// Bytes of one block of scores before they are summed over facets.
@@ -56,7 +56,7 @@ impl Scorer {
     ) -> Result<Self> {
         let _guard = tch::no_grad_guard();
         let directions = normalise(parameters.get(Role::Items)?)?;
-        let mut routing = log_routing(&directions, parameters.get(Role::Facets)?, config.temperature, None)?;
+        let mut routing = Router::new(config, parameters, &directions)?.log_shares(None)?;
         if let Some(order) = order {
             routing = routing.f_index_select(1, &Place::of(&routing)?.indices(order)?)?;
         }
@@ -292,6 +292,7 @@ mod tests {
             kl_weight: 0.2,
             kl_anneal_steps: 0,
             seed: 4,
+            content: None,
         })
         .unwrap()
     }

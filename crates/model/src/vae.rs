@@ -7,17 +7,18 @@
 use tch::{Device, Kind, Tensor};
 
 use crate::batch::BatchInput;
+use crate::clusters::ContentPlacement;
 use crate::config::{Config, Likelihood};
 use crate::dense::Workspace;
 use crate::encoder::{Encoded, Encoder, History, Strategy};
 use crate::error::{ModelError, Result};
 use crate::gaussian;
-use crate::measures::permutation;
+use crate::measures::{Shares, permutation};
 use crate::multinomial::{self, Plan};
 use crate::noise::Noise;
-use crate::parameters::{Parameters, Role};
+use crate::parameters::{Constant, Parameters, Role};
 use crate::place::Place;
-use crate::routing::{log_routing, normalise};
+use crate::routing::{Router, normalise};
 use crate::scorer::Scorer;
 use crate::targets::Targets;
 
@@ -32,6 +33,17 @@ pub struct FacetVae {
     /// How the decoder works on a batch; unset means by the batch's size.
     plan: Option<Plan>,
     workspace: Workspace,
+}
+
+/// Where items' contents and where their consumers place them.
+#[derive(Clone, Debug)]
+pub struct Placements {
+    /// By content; all facets alike for an item without.
+    pub content: Shares,
+    /// By who consumes them; that of an item with content as if it had none.
+    pub consumers: Shares,
+    /// Which items have content.
+    pub known: Vec<bool>,
 }
 
 /// The loss of a batch, summed over its users.
@@ -79,6 +91,13 @@ impl FacetVae {
         })
     }
 
+    /// A model of the same shape and seed that has learned nothing: its items have the same contents.
+    pub fn untrained(&self) -> Result<Self> {
+        let fresh = Self::in_place(self.config.clone(), self.place)?;
+        fresh.parameters.copy_constants(&self.parameters)?;
+        Ok(fresh)
+    }
+
     /// The configuration.
     pub fn config(&self) -> &Config {
         &self.config
@@ -87,7 +106,8 @@ impl FacetVae {
     /// Names and values of the parameters, always in this order: `item.directions` and `facet.prototypes` (`[items,
     /// dimensions]`, `[facets, dimensions]`), `encoder.input.weight` and `.bias` (`[items, dimensions]`, `[dimensions]`),
     /// `encoder.output.weight` and `.bias` (`[2 dimensions, dimensions]`, `[2 dimensions]`); Gaussian only:
-    /// `decoder.mean.weight` and `.bias`, `decoder.variance.weight` and `.bias` (`[items, dimensions]`, `[items]`).
+    /// `decoder.mean.weight` and `.bias`, `decoder.variance.weight` and `.bias` (`[items, dimensions]`, `[items]`); with
+    /// content only: `content.fusion` (`[sources]`).
     ///
     /// The tensors are leaves that require gradients; an optimizer changes them in place.
     pub fn parameters(&self) -> &[(String, Tensor)] {
@@ -105,6 +125,36 @@ impl FacetVae {
         self.parameters.load(bytes)
     }
 
+    /// All that is stored: the parameters, and with content `content.cosines`, `content.known` and `content.consumers`
+    /// (`[sources, facets, items]`, `[sources, items]`, `[facets, items]`), which no optimizer changes.
+    pub fn stored(&self) -> impl Iterator<Item = &(String, Tensor)> {
+        self.parameters.stored()
+    }
+
+    /// Places items by their contents and consumers. Before, all facets of an item are alike, but for what drift adds.
+    ///
+    /// # Errors
+    /// [`ModelError::Input`] where the placement is one of other items, sources or facets.
+    pub fn place_by_content(&mut self, placement: &ContentPlacement) -> Result<()> {
+        let _guard = tch::no_grad_guard();
+        let values = [
+            (Constant::Cosines, &placement.cosines),
+            (Constant::Known, &placement.known),
+            (Constant::Consumers, &placement.consumers),
+        ];
+        for (constant, value) in values {
+            let own = self.parameters.constant(constant)?;
+            if own.size() != value.size() {
+                let (own, other) = (own.size(), value.size());
+                return Err(ModelError::Input(format!("{constant:?} of shape {other:?}, this model's is {own:?}")));
+            }
+        }
+        for (constant, value) in values {
+            self.parameters.constant(constant)?.shallow_clone().f_copy_(value)?;
+        }
+        Ok(())
+    }
+
     /// What recommends with the parameters as they are now. `allowed` lists the items that may be recommended, in any
     /// order; unset means all.
     pub fn scorer(&self, allowed: Option<&[i64]>) -> Result<Scorer> {
@@ -116,6 +166,20 @@ impl FacetVae {
         let order = permutation(self.config.items, seed, 0);
         let order: Vec<i64> = order.into_iter().map(|item| item as i64).collect();
         Scorer::new(&self.config, &self.parameters, self.strategy, None, Some(&order))
+    }
+
+    /// Where the items' contents and where their consumers alone place them. `None` for a model without content.
+    pub fn placements(&self) -> Result<Option<Placements>> {
+        let _guard = tch::no_grad_guard();
+        let directions = normalise(self.parameters.get(Role::Items)?)?;
+        let Some([content, consumers, known]) =
+            Router::new(&self.config, &self.parameters, &directions)?.apart()?
+        else {
+            return Ok(None);
+        };
+        let known = numbers(&known)?.into_iter().map(|known| known > 0.5).collect();
+        let shares = |values: &Tensor| Shares::new(self.config.facets, numbers(values)?);
+        Ok(Some(Placements { content: shares(&content)?, consumers: shares(&consumers)?, known }))
     }
 
     /// The loss of a batch at a step, summed over the batch's users. `step` counts from 0 over all epochs and keys
@@ -139,8 +203,8 @@ impl FacetVae {
 
         let gumbel = self.place.bring(&self.noise.gumbel(step, self.config.facets, self.config.items)?)?;
         let directions = normalise(self.parameters.get(Role::Items)?)?;
-        let routing =
-            log_routing(&directions, self.parameters.get(Role::Facets)?, self.config.temperature, Some(&gumbel))?;
+        let router = Router::new(&self.config, &self.parameters, &directions)?;
+        let routing = router.log_shares(Some(&gumbel))?;
         let history = History::with_dropout(batch, self.place, &self.noise, self.config.dropout, step)?;
         let encoded = Encoder::new(&self.parameters, &routing, self.strategy)?.encode(&history)?;
         let divergence = self.divergence(&encoded)?;
@@ -259,6 +323,13 @@ impl FacetVae {
         ])?;
         Ok((surrogate, gradients.negative_log_likelihood))
     }
+}
+
+fn numbers(tensor: &Tensor) -> Result<Vec<f64>> {
+    let flat = tensor.f_to_kind(Kind::Double)?.f_to_device(Device::Cpu)?.f_reshape([-1])?.f_contiguous()?;
+    let mut values = vec![0.0; flat.numel()];
+    flat.f_copy_data(&mut values, flat.numel())?;
+    Ok(values)
 }
 
 /// A scalar with the given gradients: backward through autograd, so that whoever listens for gradients hears of them.

@@ -99,6 +99,7 @@ fn it_finds_planted_interests_that_popularity_can_not(#[case] likelihood: Likeli
         kl_weight: 0.2,
         kl_anneal_steps: 40,
         seed: 1,
+        content: None,
     })
     .unwrap();
     let mut moments: Vec<Tensor> = model

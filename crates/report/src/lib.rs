@@ -59,6 +59,7 @@ mod tests {
             share: 1.0 / f64::from(facets),
             items: vec![FacetItem { name: name.clone(), share: 0.5 }; 10],
             categories: vec![CategoryShare { name: name.clone(), share: 0.5, lift: 1.5 }; 5],
+            terms: vec![name.clone(); 5],
         };
         let tenant = json!({"name": name, "value": name, "output": {"uri": name}, "topK": 100});
         let portrait = Portrait {

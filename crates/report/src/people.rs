@@ -1,5 +1,7 @@
 //! Some people's lists, on a page of the tenant's own.
 
+use std::collections::BTreeSet;
+
 use maud::{Markup, html};
 
 use crate::number::count;
@@ -13,8 +15,21 @@ pub struct People {
     pub tenant: String,
     /// The run whose lists they are.
     pub run: String,
+    /// What the facets are called, by their numbers; empty where nothing tells them apart.
+    pub facet_names: Vec<String>,
     /// The people.
     pub people: Vec<Person>,
+}
+
+impl People {
+    /// The facets that somebody's history or list has, and what they are called.
+    fn facets(&self) -> Vec<(usize, &str)> {
+        let history = self.people.iter().flat_map(|person| person.history.iter().map(|(_, facet)| *facet));
+        let listed = self.people.iter().flat_map(|person| person.list.iter().map(|listed| listed.facet));
+        let facets: BTreeSet<usize> = history.chain(listed).collect();
+        let named = facets.into_iter().filter_map(|facet| Some((facet, self.facet_names.get(facet)?.as_str())));
+        named.filter(|(_, name)| !name.is_empty()).collect()
+    }
 }
 
 /// A person.
@@ -39,6 +54,8 @@ pub struct Listed {
     pub facet: usize,
     /// Names of the items of the history that contribute most.
     pub because: Vec<String>,
+    /// Categories and terms that it has in common with these.
+    pub shared: Vec<String>,
 }
 
 /// The page as HTML.
@@ -51,6 +68,10 @@ pub fn render_people(people: &People) -> String {
                 "Run " (people.run) ". Each recommendation has the facet that it serves, and the items of the history that "
                 "contribute most to it. This page names people: it is for whoever may read this tenant's lists."
             }
+        }
+        @let facets = people.facets();
+        @if !facets.is_empty() {
+            ul.key { @for (facet, name) in &facets { li { (mark(*facet)) (name) } } }
         }
         @for person in &people.people { (section(person)) }
     };
@@ -76,7 +97,10 @@ fn section(person: &Person) -> Markup {
                             li {
                                 (mark(listed.facet)) (listed.name)
                                 @if !listed.because.is_empty() {
-                                    div.note { "because of " (listed.because.join("; ")) }
+                                    div.note {
+                                        "because of " (listed.because.join("; "))
+                                        @if !listed.shared.is_empty() { " (" (listed.shared.join(", ")) ")" }
+                                    }
                                 }
                             }
                         }
@@ -107,10 +131,18 @@ mod tests {
             user: "u<1>".into(),
             history: vec![("Heat".into(), 2)],
             history_length: 40,
-            list: vec![Listed { name: "Ronin".into(), facet: 1, because: vec!["Heat".into(), "<i>".into()] }],
+            list: vec![Listed {
+                name: "Ronin".into(),
+                facet: 1,
+                because: vec!["Heat".into(), "<i>".into()],
+                shared: vec!["crime".into()],
+            }],
         };
-        let page = render_people(&People { tenant: "city".into(), run: "a-1".into(), people: vec![person] });
-        assert!(page.contains("u&lt;1&gt;") && page.contains("because of Heat; &lt;i&gt;"), "{page}");
+        let facet_names = vec!["space".into(), "crime, heist".into(), String::new()];
+        let page =
+            render_people(&People { tenant: "city".into(), run: "a-1".into(), facet_names, people: vec![person] });
+        assert!(page.contains("u&lt;1&gt;") && page.contains("because of Heat; &lt;i&gt; (crime)"), "{page}");
+        assert!(page.contains("crime, heist") && !page.contains("space"), "facets that nobody has aren't told of");
         assert!(page.contains("and 39 more"));
     }
 }

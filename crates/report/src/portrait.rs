@@ -48,6 +48,22 @@ pub struct Facet {
     pub items: Vec<FacetItem>,
     /// The categories that it has more of than all items have, the most distinctive ones first.
     pub categories: Vec<CategoryShare>,
+    /// The terms of its items' texts that tell it from the others, the most distinctive ones first.
+    #[serde(default)]
+    pub terms: Vec<String>,
+}
+
+/// Categories and terms that a facet is called by.
+const CATEGORIES_OF_A_NAME: usize = 2;
+const TERMS_OF_A_NAME: usize = 3;
+
+impl Facet {
+    /// What to call it: its most distinctive categories and terms. Empty where it has none.
+    pub fn name(&self) -> String {
+        let categories = self.categories.iter().take(CATEGORIES_OF_A_NAME).map(|category| category.name.as_str());
+        let terms = self.terms.iter().take(TERMS_OF_A_NAME).map(String::as_str);
+        categories.chain(terms).collect::<Vec<_>>().join(", ")
+    }
 }
 
 /// An item that is typical of a facet.

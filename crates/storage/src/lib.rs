@@ -9,6 +9,7 @@ pub mod collect;
 mod create;
 mod credentials;
 mod error;
+mod features;
 mod local;
 pub mod manifest;
 pub mod output;
@@ -24,6 +25,7 @@ pub mod testing;
 pub use create::Created;
 pub use credentials::Credentials;
 pub use error::StorageError;
+pub use features::{FeaturePart, Features};
 #[cfg(feature = "parquet")]
 pub use parquet::ParquetObject;
 pub use run_record::RunRecord;

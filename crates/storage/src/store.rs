@@ -88,6 +88,13 @@ impl Store {
         Store { prefix: self.path(path), ..self.clone() }
     }
 
+    /// The folder that this place lies in.
+    pub fn parent(&self) -> Store {
+        let parts: Vec<_> = self.prefix.parts().collect();
+        let above = parts.split_last().map_or(&parts[..], |(_, above)| above);
+        Store { prefix: above.iter().cloned().collect(), ..self.clone() }
+    }
+
     /// This place's URL, without a slash at its end.
     pub fn uri(&self) -> String {
         format!("{}{}", self.root, self.prefix).trim_end_matches('/').to_owned()
@@ -117,6 +124,11 @@ impl Store {
     /// An object's path in the whole store; the place's own for an empty path.
     pub fn path(&self, relative: &str) -> Path {
         relative.split('/').filter(|part| !part.is_empty()).fold(self.prefix.clone(), |path, part| path.join(part))
+    }
+
+    /// The local folder that this place is, where it is one.
+    pub fn local_folder(&self) -> Option<PathBuf> {
+        self.file("")
     }
 
     fn file(&self, path: &str) -> Option<PathBuf> {

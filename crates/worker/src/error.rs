@@ -21,6 +21,9 @@ pub(crate) enum TaskError {
     /// Something that should be there isn't.
     #[error("{0}")]
     Missing(String),
+    /// An item's text or image can't be read.
+    #[error("{0}")]
+    Content(String),
     /// SIGTERM; the last step that is durable, where the task trains.
     #[error("stopped{}", .last_step.map(|step| format!(" after step {step}, which is checkpointed")).unwrap_or_default())]
     Stopped {
@@ -83,6 +86,7 @@ impl TaskError {
             TaskError::Usage(_) => ExitCode::Usage,
             TaskError::Configuration(_) => ExitCode::BadConfiguration,
             TaskError::Missing(_) => ExitCode::InputMissing,
+            TaskError::Content(_) => ExitCode::BadData,
             TaskError::Scratch { .. } => ExitCode::TryAgain,
             TaskError::Stopped { .. } => ExitCode::Stopped,
             TaskError::Storage(error) => error.exit_code(),

@@ -5,6 +5,7 @@
 
 mod arguments;
 mod collect;
+mod content;
 mod error;
 mod evaluate;
 mod inspect;
@@ -18,6 +19,7 @@ mod score;
 mod signals;
 mod telemetry;
 mod train;
+mod words;
 mod worker;
 
 pub use worker::main;

@@ -29,6 +29,9 @@ pub(crate) struct ModelManifest {
     pub(crate) parameters: File,
     /// The items, in the order of their indices.
     pub(crate) catalogue: File,
+    /// What to call the facets, by their numbers. An earlier release's have no names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) facet_names: Vec<String>,
     /// Test metrics of the run.
     pub(crate) metrics: BTreeMap<String, f64>,
     /// Of the writer.
@@ -58,6 +61,7 @@ pub(crate) struct NewModel<'a> {
     pub(crate) model: &'a Model,
     pub(crate) parameters: Bytes,
     pub(crate) catalogue: &'a Catalogue,
+    pub(crate) facet_names: Vec<String>,
     pub(crate) metrics: BTreeMap<String, f64>,
 }
 
@@ -71,6 +75,7 @@ pub(crate) async fn write(storage: &Store, new: NewModel<'_>) -> Result<File, Ta
         items: new.catalogue.ids.len() as u64,
         parameters: folder.put_described(&format!("{nonce}/model.safetensors"), new.parameters).await?,
         catalogue: folder.put_described(&format!("{nonce}/items.parquet"), new.catalogue.to_parquet()?).await?,
+        facet_names: new.facet_names,
         metrics: new.metrics,
         nonce,
     };

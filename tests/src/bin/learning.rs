@@ -7,7 +7,7 @@
 use anyhow::{Context, Result};
 use clap::Parser;
 use teasel_tests::learning::baselines;
-use teasel_tests::project::Project;
+use teasel_tests::project::{GAUSSIAN, Project};
 
 /// How often.
 #[derive(Debug, Parser)]
@@ -27,11 +27,12 @@ fn main() -> Result<()> {
     let options = Options::parse();
     let runtime = tokio::runtime::Runtime::new()?;
     let project = Project::empty();
+    let model = if options.gaussian { GAUSSIAN } else { "" };
     let mut all = Vec::new();
     for split in 1..=options.splits {
         let mut simple = None;
         for seed in 1..=options.seeds {
-            let job = project.movielens("example", split, seed, options.gaussian)?;
+            let job = project.movielens("example", split, seed, model)?;
             let result = project.run(&job);
             let simple = match simple {
                 Some(simple) => simple,

@@ -78,7 +78,7 @@ async fn a_job_in_a_cluster_publishes_what_one_machine_does_and_tenants_see_noth
 
     // Both at once: neither hurries.
     let project = Project::empty();
-    let local = project.movielens("local", 1, 1, false).unwrap();
+    let local = project.movielens("local", 1, 1, "").unwrap();
     let threads = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32 / 2).max(1);
     let namespace = cluster.namespace().unwrap();
     store.make_secrets(&namespace).unwrap();

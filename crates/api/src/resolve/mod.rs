@@ -1,6 +1,7 @@
 //! From the spec that people write to the resolved one: defaults, and everything that the schema can't say.
 
 mod checks;
+mod content;
 mod data;
 mod evaluation;
 mod model;
@@ -63,7 +64,8 @@ fn resolve_spec(
 ) -> resolved::Job {
     checks::location(&spec.storage, &path.field("storage"), found);
     let data = data::resolve(&spec.data, &path.field("data"), found);
-    let model = model::resolve(&spec.model.clone().unwrap_or_default(), &path.field("model"), found);
+    let items = spec.data.items.as_ref();
+    let model = model::resolve(&spec.model.clone().unwrap_or_default(), items, &path.field("model"), found);
     let training = training::resolve(&spec.training.clone().unwrap_or_default(), &path.field("training"), found);
     let gates = evaluation::gates(spec.gates.as_deref().unwrap_or_default(), &path.field("gates"), found);
     let scoring = scoring::resolve(spec, &path.field("scoring"), found);

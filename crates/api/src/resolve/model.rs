@@ -1,11 +1,12 @@
 //! Resolves what to learn.
 
-use super::checks;
+use super::{checks, content};
 use crate::resolved::{Kl, Likelihood, Model};
-use crate::spec::{ConditionsSpec, LikelihoodType, ModelSpec};
+use crate::spec::{ConditionsSpec, ItemsSpec, LikelihoodType, ModelSpec};
 use crate::violation::{Path, Violations};
 
-pub(super) fn resolve(spec: &ModelSpec, path: &Path, found: &mut Violations) -> Model {
+/// Resolves `spec`, of items that `items` describes.
+pub(super) fn resolve(spec: &ModelSpec, items: Option<&ItemsSpec>, path: &Path, found: &mut Violations) -> Model {
     if spec.gaussian.is_some() && spec.likelihood != Some(LikelihoodType::Gaussian) {
         found.add(&path.field("gaussian"), "goes with likelihood Gaussian");
     }
@@ -24,14 +25,12 @@ pub(super) fn resolve(spec: &ModelSpec, path: &Path, found: &mut Violations) -> 
         kl: Kl { weight: kl.weight.unwrap_or(0.2), anneal_epochs: kl.anneal_epochs.unwrap_or(5) },
         dropout: spec.dropout.unwrap_or(0.5),
         prior_deviation: spec.prior_deviation.unwrap_or(0.075),
+        content: spec.content.as_ref().map(|spec| content::resolve(spec, items, &path.field("content"), found)),
     }
 }
 
 /// Refuses what a later release brings.
 fn later(spec: &ModelSpec, path: &Path, found: &mut Violations) {
-    if spec.content.is_some() {
-        checks::not_supported_yet(&path.field("content"), "content encoders are", found);
-    }
     if spec.hybrid.is_some() {
         checks::not_supported_yet(&path.field("hybrid"), "hybrids are", found);
     }

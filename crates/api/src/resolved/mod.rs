@@ -3,6 +3,7 @@
 //! Workers only ever see these types. They are recorded in `runs/<run>/run.json`, so a new release's defaults never
 //! change a run that exists.
 
+mod content;
 mod data;
 mod evaluation;
 mod model;
@@ -10,6 +11,7 @@ mod places;
 mod scoring;
 mod training;
 
+pub use content::*;
 pub use data::*;
 pub use evaluation::*;
 pub use model::*;

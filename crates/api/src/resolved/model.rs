@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Content;
+
 /// A facet variational autoencoder.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -20,6 +22,9 @@ pub struct Model {
     pub dropout: f64,
     /// Standard deviation of the prior (`sigma0`).
     pub prior_deviation: f64,
+    /// What is read of items. Left out where nothing is, as earlier releases did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<Content>,
 }
 
 /// How behaviour is explained.

@@ -34,6 +34,28 @@ impl Job {
         }
         places
     }
+
+    /// What training reaches: the storage, and what item content is read with.
+    pub fn training_places(&self) -> Vec<Place<'_>> {
+        let mut places = vec![Place { field: "storage", location: &self.storage }];
+        let Some(content) = &self.model.content else { return places };
+        let encoders =
+            [("model.content.text.encoder", &content.text), ("model.content.image.encoder", &content.image)];
+        for (field, encoder) in encoders {
+            places.extend(encoder.iter().map(|encoder| Place { field, location: &encoder.location }));
+        }
+        // Images lie beside the files that name them.
+        if let (Some(_), Some(items)) = (&content.image, &self.data.items) {
+            places.push(Place { field: "data.items", location: &items.location });
+        }
+        places
+    }
+
+    /// What any task of the job reaches, whoever it is for; a place may come twice.
+    pub fn all_places(&self) -> Vec<Place<'_>> {
+        let tenants = self.scoring.tenants.iter().flat_map(Tenant::places);
+        self.places().into_iter().chain(self.training_places()).chain(tenants).collect()
+    }
 }
 
 impl Tenant {

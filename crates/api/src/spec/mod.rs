@@ -12,6 +12,8 @@ mod template;
 
 // kube's derive makes private twins of structs that have rules, and calls them `pub`.
 #[allow(unreachable_pub)]
+mod content;
+#[allow(unreachable_pub)]
 mod data;
 #[allow(unreachable_pub)]
 mod evaluation;
@@ -24,6 +26,7 @@ mod schedule;
 #[allow(unreachable_pub)]
 mod training;
 
+pub use content::*;
 pub use data::*;
 pub use duration::{Duration, DurationError};
 pub use evaluation::*;

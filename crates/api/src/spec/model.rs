@@ -4,7 +4,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::location::Location;
+use super::ContentSpec;
 
 /// A facet variational autoencoder.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -48,8 +48,8 @@ pub struct ModelSpec {
     /// but for weight 0. Unset means all its defaults.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conditions: Option<ConditionsSpec>,
-    /// content reads item text and images with a large pretrained model. Not supported yet. Unset means that items
-    /// are known by behaviour alone.
+    /// content reads item text and images with large pretrained models, which decide what facets items belong to. Unset
+    /// means that items are known by behaviour alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content: Option<ContentSpec>,
     /// hybrid adds other models' scores. Not supported yet. Unset means none.
@@ -104,85 +104,6 @@ pub struct ConditionsSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub consistency: Option<f64>,
-}
-
-/// Encoders of item content.
-#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ContentSpec {
-    /// text reads the items' text columns. Unset means that text isn't read.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub text: Option<EncoderSpec>,
-    /// image reads the items' images. Unset means that images aren't read.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub image: Option<EncoderSpec>,
-}
-
-/// A pretrained encoder.
-#[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct EncoderSpec {
-    /// encoder is where the pretrained model lies.
-    pub encoder: EncoderSource,
-    /// layers whose outputs are concatenated. Unset means the last one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub layers: Option<Vec<u32>>,
-    /// pooling makes one vector of all tokens: Mean or First. Defaults to Mean.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pooling: Option<Pooling>,
-    /// tuning adapts the encoder while training. Unset means that it stays frozen.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tuning: Option<TuningSpec>,
-}
-
-/// Where a pretrained model lies.
-#[derive(JsonSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct EncoderSource {
-    /// location is a prefix with safetensors and tokenizer.
-    pub location: Location,
-}
-
-/// How tokens become one vector.
-#[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[allow(missing_docs)]
-pub enum Pooling {
-    Mean,
-    First,
-}
-
-/// How an encoder is adapted.
-#[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct TuningSpec {
-    /// type is Frozen (nothing is adapted) or LowRank (low-rank updates of the attention weights).
-    #[serde(rename = "type")]
-    pub kind: TuningType,
-    /// lowRank goes with that type. Unset means all its defaults.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub low_rank: Option<LowRankSpec>,
-}
-
-/// Ways to adapt an encoder.
-#[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[allow(missing_docs)]
-pub enum TuningType {
-    Frozen,
-    LowRank,
-}
-
-/// Low-rank adaptation (Hu et al., 2021).
-#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct LowRankSpec {
-    /// rank of the updates. Defaults to 8.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1))]
-    pub rank: Option<u32>,
-    /// alpha scales the updates, by alpha / rank. Defaults to 16.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("minimum" = 0, "exclusiveMinimum" = true))]
-    pub alpha: Option<f64>,
 }
 
 /// Scores of several models, brought to one scale.

@@ -105,7 +105,7 @@ impl Stages<'_> {
             let file = self.local.task_file(Task::Train(task), attempt, Local::cores() / ranks);
             let indices: Vec<u32> = (0..training.workers).collect();
             let rendezvous = free_address()?;
-            let environment = self.job_environment();
+            let environment = self.secrets.environment(self.job.training_places());
             let mut display = Display::new("train");
             let outcomes =
                 self.local.attempt(&file, &indices, Some(&rendezvous), &environment, &mut display).await?;

@@ -3,6 +3,7 @@ use std::ops::Range;
 use rstest::rstest;
 
 use super::*;
+use crate::config::ContentConfig;
 
 const GAUSSIAN: Likelihood = Likelihood::Gaussian { variance_floor: 0.01 };
 const STEP: u64 = 3;
@@ -19,12 +20,31 @@ fn config(likelihood: Likelihood) -> Config {
         kl_weight: 0.2,
         kl_anneal_steps: 10,
         seed: 11,
+        content: None,
     }
 }
 
-/// Biases of real size, so that no gradient hides behind a value near 0.
+/// Two sources, each of which lacks some items, and an item that has none.
+const CONTENT: ContentConfig = ContentConfig { sources: 2, temperature: 0.5, drift: 0.4 };
+
+fn placement() -> ContentPlacement {
+    let numbers = |count: i64| Tensor::arange(count, (Kind::Double, Device::Cpu));
+    let known = numbers(26).f_remainder(3.0).unwrap().f_gt(0.5).unwrap().to_kind(Kind::Double).view([2, 13]);
+    let cosines = (numbers(78) * 0.9).sin().view([2, 3, 13]) * known.unsqueeze(1);
+    ContentPlacement::of(cosines, known, (numbers(39) * 0.7).cos().view([3, 13]))
+}
+
 fn model(likelihood: Likelihood) -> FacetVae {
-    let model = FacetVae::in_place(config(likelihood), Place::cpu(Kind::Double)).unwrap();
+    model_with(likelihood, false)
+}
+
+/// Biases of real size, so that no gradient hides behind a value near 0.
+fn model_with(likelihood: Likelihood, content: bool) -> FacetVae {
+    let config = Config { content: content.then_some(CONTENT), ..config(likelihood) };
+    let mut model = FacetVae::in_place(config, Place::cpu(Kind::Double)).unwrap();
+    if content {
+        model.place_by_content(&placement()).unwrap();
+    }
     let _guard = tch::no_grad_guard();
     for (name, parameter) in model.parameters() {
         if name.ends_with("bias") && !name.contains("variance") {
@@ -106,9 +126,10 @@ fn gradients_agree_with_finite_differences(
     #[values(Likelihood::Multinomial, GAUSSIAN)] likelihood: Likelihood,
     #[values(false, true)] weighted: bool,
     #[values(Strategy::Table, Strategy::PerFacet)] strategy: Strategy,
+    #[values(false, true)] content: bool,
 ) {
     const STEP_SIZE: f64 = 1e-6;
-    let mut model = model(likelihood);
+    let mut model = model_with(likelihood, content);
     model.strategy = strategy;
     let users = users();
     let batch = users.batch(weighted);
@@ -138,8 +159,9 @@ fn gradients_agree_with_finite_differences(
 fn a_split_batch_has_the_gradients_of_a_whole_one(
     #[values(Likelihood::Multinomial, GAUSSIAN)] likelihood: Likelihood,
     #[values(&[0, 3, 5][..], &[0, 1, 2, 3, 4, 5][..], &[0, 5, 5, 5][..], &[0, 0, 4, 5][..])] bounds: &[usize],
+    #[values(false, true)] content: bool,
 ) {
-    let mut model = model(likelihood);
+    let mut model = model_with(likelihood, content);
     let users = users();
     let whole = gradients(&mut model, &[users.batch(true)]);
     let parts: Vec<Users> = bounds.windows(2).map(|pair| users.part(pair[0]..pair[1])).collect();
@@ -170,8 +192,9 @@ fn blocks_of_any_size_have_the_gradients_of_a_single_one(
 #[rstest]
 fn a_batch_without_users_gives_every_parameter_a_gradient_of_zero(
     #[values(Likelihood::Multinomial, GAUSSIAN)] likelihood: Likelihood,
+    #[values(false, true)] content: bool,
 ) {
-    let mut model = model(likelihood);
+    let mut model = model_with(likelihood, content);
     let empty = users().part(0..0);
     let loss = model.loss(&empty.batch(true), STEP).unwrap();
     assert_eq!(loss.objective.double_value(&[]), 0.0);
@@ -221,6 +244,34 @@ fn the_objective_is_the_sum_of_its_terms() {
     assert!((loss.divergence_weight - 0.06).abs() < 1e-12);
     assert!(loss.divergence > 0.0);
     assert_eq!(loss.users, 5);
+}
+
+#[test]
+fn contents_are_stored_with_the_parameters_and_come_back() {
+    let likelihood = Likelihood::Multinomial;
+    let stored = model_with(likelihood, true);
+    let mut fresh = FacetVae::new(Config { content: Some(CONTENT), ..config(likelihood) }).unwrap();
+    assert_eq!(stored.stored().count(), stored.parameters().len() + 3);
+    fresh.load_safetensors(&stored.to_safetensors().unwrap()).unwrap();
+    let shares = |model: &FacetVae| model.scorer(None).unwrap().item_shares().unwrap();
+    let (one, other) = (shares(&stored), shares(&fresh));
+    let near = (0..13).all(|item| one.row(item).iter().zip(other.row(item)).all(|(a, b)| (a - b).abs() < 1e-6));
+    assert!(near, "{one:?} and {other:?}");
+    let mut without = FacetVae::new(config(likelihood)).unwrap();
+    assert!(without.load_safetensors(&stored.to_safetensors().unwrap()).is_err());
+    assert!(without.place_by_content(&placement()).is_err());
+}
+
+#[test]
+fn a_placement_of_other_items_is_refused_and_changes_nothing() {
+    let mut model = model_with(Likelihood::Multinomial, true);
+    let before = model.to_safetensors().unwrap();
+    let zeros = |shape: &[i64]| Tensor::zeros(shape, (Kind::Double, Device::Cpu));
+    let error = model
+        .place_by_content(&ContentPlacement::of(zeros(&[2, 3, 14]), zeros(&[2, 14]), zeros(&[3, 14])))
+        .unwrap_err();
+    assert!(matches!(error, ModelError::Input(_)), "{error}");
+    assert!(before == model.to_safetensors().unwrap());
 }
 
 #[test]

@@ -168,9 +168,13 @@ fn check_containers(template: &PodTemplate, path: &str, found: &mut Vec<Violatio
 
 /// A pod has neither the folder of a job file nor another pod's disk.
 fn check_locations(job: &Job, path: &str, found: &mut Vec<Violation>) {
-    let places = job.places().into_iter().map(|place| {
-        // Its field names credentials, and those leave `location` out.
-        let inside = if ["data.interactions", "data.items"].contains(&place.field) { ".location" } else { "" };
+    // Their fields name credentials, and those leave `location` out.
+    const INSIDE: [&str; 4] =
+        ["data.interactions", "data.items", "model.content.text.encoder", "model.content.image.encoder"];
+    let prepared = job.places();
+    let training = job.training_places().into_iter().filter(|place| !prepared.contains(place));
+    let places = prepared.iter().copied().chain(training).map(|place| {
+        let inside = if INSIDE.contains(&place.field) { ".location" } else { "" };
         (format!("{path}.{}{inside}", place.field), place.location)
     });
     let tenants = job.scoring.tenants.iter().enumerate().flat_map(|(index, tenant)| {

@@ -28,6 +28,7 @@ fn card(number: usize, facet: &Facet) -> Markup {
     html! {
         div.card {
             h3.key { span { (facet_mark(number)) "Facet " (number) } span { (percent(facet.share)) " of the items" } }
+            @if !facet.name().is_empty() { p.name { (facet.name()) } }
             ol { @for item in &facet.items { li { (item.name) " " span.quiet { (percent(item.share)) } } } }
             @for category in &facet.categories {
                 span.chip title=(format!("{} of the facet", percent(category.share))) {

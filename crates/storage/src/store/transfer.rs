@@ -120,6 +120,12 @@ impl Store {
 
     /// Downloads an object to the local file `target`, checking it against `expected` on the way.
     pub async fn get_file(&self, path: &str, expected: &File, target: &FilePath) -> Result<(), StorageError> {
+        let File { size, sha256, .. } = self.download(path, target).await?;
+        expected.check(size, &sha256, || self.uri_of(path))
+    }
+
+    /// Downloads an object to the local file `target`, and describes what came.
+    pub async fn download(&self, path: &str, target: &FilePath) -> Result<File, StorageError> {
         let local = |error: std::io::Error| StorageError::from_file(target.display().to_string(), &error);
         let failed = |error| self.error(path, error);
         let (_, mut pieces) = read_in_pieces(self.object_store(), self.path(path)).await.map_err(failed)?;
@@ -131,7 +137,7 @@ impl Store {
             out.write_all(&piece).await.map_err(local)?;
         }
         out.flush().await.map_err(local)?;
-        expected.check(size, &hex::encode(hasher.finalize()), || self.uri_of(path))
+        Ok(File { name: path.to_owned(), size, sha256: hex::encode(hasher.finalize()) })
     }
 }
 

@@ -18,6 +18,8 @@ use crate::error::TaskError;
 const MOST_PEOPLE: usize = 5_000;
 /// Shuffles of the categories for what agreement comes to by chance.
 const PERMUTATIONS: u32 = 200;
+/// Training users that an item must have, so that these say something of it.
+const FEWEST_CONSUMERS: u64 = 20;
 /// Of everything that is shuffled: the same model always has the same measures.
 const SEED: u64 = 1;
 
@@ -31,6 +33,9 @@ pub(super) struct FacetMeasures {
     pub(super) untrained: Conditions,
     /// What the lists lose where each item has another one's facets: facets that don't matter cost nothing.
     pub(super) shuffled: Shuffled,
+    /// How far contents and consumers place items alike, over the most popular items. Unset without content.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) content: Option<Consistency>,
 }
 
 impl FacetMeasures {
@@ -47,6 +52,7 @@ impl FacetMeasures {
             ("facets/recovery", recovery.as_ref().map(|found| found.agreement.adjusted_mutual_information)),
             ("facets/effective", Some(self.conditions.effective_facets)),
             ("facets/lost-when-shuffled", Some(self.shuffled.lost)),
+            ("facets/content-consistency", self.content.as_ref().map(|found| found.ratio)),
         ];
         found.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)))
     }
@@ -100,6 +106,8 @@ pub(super) struct Grounds<'a> {
     pub(super) categories: Option<&'a Categories>,
     /// The facets that they are known to belong to.
     pub(super) known: Option<&'a Categories>,
+    /// How many training users each item has.
+    pub(super) counts: &'a [u64],
 }
 
 /// Measures a model's facets, with its scorer. `own` are its values of `metric` for the test users.
@@ -114,7 +122,7 @@ pub(super) async fn measure(
     let (people, _) = sample(test, MOST_PEOPLE);
     let conditions = conditions(vae.config(), scorer, grounds, &people).await?;
     let untrained = {
-        let untrained = FacetVae::new(vae.config().clone())?;
+        let untrained = vae.untrained()?;
         self::conditions(vae.config(), &untrained.scorer(None)?, grounds, &people).await?
     };
     let values = measure_all(&mut vae.scorer_with_shuffled_facets(SEED)?, test, &[metric]).await?;
@@ -124,7 +132,20 @@ pub(super) async fn measure(
         conditions,
         untrained,
         shuffled: Shuffled { metric: metric.to_string(), own, shuffled, lost },
+        content: content_consistency(vae, grounds.counts)?,
     })
+}
+
+/// Whether items' consumers place them where their contents do, of items with both.
+fn content_consistency(vae: &FacetVae, counts: &[u64]) -> Result<Option<Consistency>, TaskError> {
+    let Some(placements) = vae.placements()? else { return Ok(None) };
+    // Items are numbered by how many people have them.
+    let items: Vec<usize> = (0..counts.len())
+        .filter(|item| counts[*item] >= FEWEST_CONSUMERS && placements.known[*item])
+        .take(MOST_PEOPLE)
+        .collect();
+    let (content, consumers) = (placements.content.pick(items.clone())?, placements.consumers.pick(items)?);
+    Ok(consistency(&content, &consumers)?)
 }
 
 async fn conditions(
@@ -220,6 +241,7 @@ mod tests {
             kl_weight: 0.05,
             kl_anneal_steps: 0,
             seed: 3,
+            content: None,
         }
     }
 
@@ -311,7 +333,7 @@ mod tests {
         let metric: Metric = "ndcg@10".parse().unwrap();
         let mut scorer = vae.scorer(None).unwrap();
         let own = measure_all(&mut scorer, people, &[metric]).await.unwrap().remove(0);
-        let grounds = Grounds { categories: Some(categories), known: Some(categories) };
+        let grounds = Grounds { categories: Some(categories), known: Some(categories), counts: &[] };
         measure(vae, &scorer, grounds, people, metric, &own).await.unwrap()
     }
 

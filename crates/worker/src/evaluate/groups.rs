@@ -156,6 +156,7 @@ mod tests {
             kl_weight: 0.2,
             kl_anneal_steps: 0,
             seed: 1,
+            content: None,
         };
         let mut scorer = FacetVae::new(config).unwrap().scorer(None).unwrap();
         let people = 300_u32;

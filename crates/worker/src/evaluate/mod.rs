@@ -4,6 +4,7 @@ mod again;
 mod baselines;
 mod best;
 mod categories;
+mod class_tf_idf;
 mod compare;
 mod facets;
 mod gates;
@@ -89,7 +90,7 @@ pub(crate) async fn run(task: &EvaluateTask, context: &TaskContext<'_>) -> Resul
     };
     context.progress.update(|progress| progress.message = "measuring facets".into());
     let known = Categories::known_facets(&catalogue)?;
-    let grounds = Grounds { categories: categories.as_ref(), known: known.as_ref() };
+    let grounds = Grounds { categories: categories.as_ref(), known: known.as_ref(), counts: &catalogue.counts };
     let facets = facets::measure(&vae, &scorer, grounds, &test, metrics[0], &values[0]).await?;
     let cold = groups::cold(&survey, &mut scorer, &test, &record.job.data).await?;
     let tenants = groups::tenants(&survey, &mut scorer, &test, &record.job, &dataset).await?;
@@ -100,6 +101,9 @@ pub(crate) async fn run(task: &EvaluateTask, context: &TaskContext<'_>) -> Resul
         gates.push(gates::decide(gate, &measured));
     }
 
+    let portraits = portrait::facets(&scorer.item_shares()?, &catalogue, categories.as_ref());
+    let facet_names: Vec<String> = portraits.iter().map(teasel_report::Facet::name).collect();
+
     // What an attempt that is shut out writes is for nothing.
     writer.confirm().await?;
     let new = NewModel {
@@ -108,6 +112,7 @@ pub(crate) async fn run(task: &EvaluateTask, context: &TaskContext<'_>) -> Resul
         model: &record.job.model,
         parameters,
         catalogue: &catalogue,
+        facet_names: facet_names.clone(),
         metrics: lists.measures.metrics.clone(),
     };
     let manifest = model_store::write(&storage, new).await?;
@@ -120,6 +125,7 @@ pub(crate) async fn run(task: &EvaluateTask, context: &TaskContext<'_>) -> Resul
         lists: &lists.measures,
         baselines: &baselines,
         facets: &facets,
+        facet_names: &facet_names,
         cold,
         tenants,
         gates: &gates,
@@ -131,10 +137,11 @@ pub(crate) async fn run(task: &EvaluateTask, context: &TaskContext<'_>) -> Resul
         scorer: &scorer,
         catalogue: &catalogue,
         categories: categories.as_ref(),
+        facets: portraits,
         dataset: &dataset,
         job: &job,
     };
-    let report = report::write(writer.log(), &measured, &seen).await?;
+    let report = report::write(writer.log(), &measured, seen).await?;
     let mut told = lists.measures.by_name();
     let standard = measure::STANDARD_METRICS[0];
     told.extend(

@@ -1,5 +1,7 @@
 //! What the report shows beside the measures: what facets hold, and how the run went.
 
+use std::collections::BTreeSet;
+
 use teasel_api::outcome::Usage;
 use teasel_api::task::TaskKind;
 use teasel_data::Catalogue;
@@ -9,8 +11,10 @@ use teasel_report::{CategoryShare, Facet, FacetItem, HeatMap, MapItem, Phase, Ta
 use teasel_storage::run_log::RunState;
 
 use super::categories::Categories;
+use super::class_tf_idf;
 use crate::error::TaskError;
 use crate::outcome;
+use crate::words::terms;
 
 /// Typical items of a facet.
 const TYPICAL: usize = 10;
@@ -24,6 +28,9 @@ const MAPPED: usize = 1_000;
 /// What the facets of a model hold.
 pub(super) fn facets(shares: &Shares, catalogue: &Catalogue, categories: Option<&Categories>) -> Vec<Facet> {
     let mean = shares.mean();
+    let said: BTreeSet<String> =
+        categories.iter().flat_map(|known| &known.names).flat_map(|name| terms(name)).collect();
+    let mut distinctive_terms = class_tf_idf::distinctive(shares, catalogue, &said).into_iter();
     let weights: Vec<f64> = catalogue.counts.iter().map(|count| (1.0 + *count as f64).ln()).collect();
     (0..shares.columns())
         .map(|facet| {
@@ -42,6 +49,7 @@ pub(super) fn facets(shares: &Shares, catalogue: &Catalogue, categories: Option<
                 share: mean[facet],
                 items: items.into_iter().map(typical).collect(),
                 categories: categories.map(|known| distinctive(&share, known)).unwrap_or_default(),
+                terms: distinctive_terms.next().unwrap_or_default(),
             }
         })
         .collect()

@@ -7,7 +7,7 @@ use teasel_api::progress::EpochRecord;
 use teasel_api::resolved::Job;
 use teasel_data::{Catalogue, Dataset};
 use teasel_model::Scorer;
-use teasel_report::Portrait;
+use teasel_report::{Facet, Portrait};
 use teasel_storage::manifest::File;
 use teasel_storage::run_log::RunLog;
 
@@ -36,6 +36,8 @@ pub(super) struct Measures<'a> {
     /// What is compared with it, on the same users.
     pub(super) baselines: &'a BTreeMap<&'static str, Baseline>,
     pub(super) facets: &'a FacetMeasures,
+    /// What to call the facets, by their numbers; empty where nothing tells one from the others.
+    pub(super) facet_names: &'a [String],
     /// Test users with as little of their histories as cold users have. Unset where the filters leave nobody cold.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) cold: Option<Group>,
@@ -51,13 +53,14 @@ pub(super) struct Seen<'a> {
     pub(super) scorer: &'a Scorer,
     pub(super) catalogue: &'a Catalogue,
     pub(super) categories: Option<&'a Categories>,
+    pub(super) facets: Vec<Facet>,
     pub(super) dataset: &'a Dataset,
     pub(super) job: &'a Job,
 }
 
 /// Writes what was measured, what is shown beside it, and the page that shows both. Returns the files, relative to the
 /// run's folder.
-pub(super) async fn write(log: &RunLog, measured: &Measures<'_>, seen: &Seen<'_>) -> Result<Vec<File>, TaskError> {
+pub(super) async fn write(log: &RunLog, measured: &Measures<'_>, seen: Seen<'_>) -> Result<Vec<File>, TaskError> {
     let bug = |error: serde_json::Error| TaskError::bug(format!("the report: {error}"));
     let (measured, portrait) = (to_value(measured)?, portrait(log, seen).await?);
     let mut files = vec![
@@ -77,11 +80,11 @@ pub(super) async fn write(log: &RunLog, measured: &Measures<'_>, seen: &Seen<'_>
     Ok(written)
 }
 
-async fn portrait(log: &RunLog, seen: &Seen<'_>) -> Result<Portrait, TaskError> {
-    let Seen { scorer, catalogue, categories, dataset, job } = *seen;
+async fn portrait(log: &RunLog, seen: Seen<'_>) -> Result<Portrait, TaskError> {
+    let Seen { scorer, catalogue, categories, facets, dataset, job } = seen;
     let shares = scorer.item_shares()?;
     Ok(Portrait {
-        facets: portrait::facets(&shares, catalogue, categories),
+        facets,
         categories: categories.map(|known| portrait::heat_map(&shares, known)),
         map: portrait::map(scorer, &shares, catalogue)?,
         tail: portrait::tail(catalogue),

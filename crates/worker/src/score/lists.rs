@@ -14,28 +14,33 @@ use parquet::file::metadata::{KeyValue, SortingColumn};
 use parquet::file::properties::WriterProperties;
 use teasel_model::{Contribution, Recommendation};
 
+use super::labels::Labels;
 use crate::error::TaskError;
 
 /// Version of the columns below, kept in each file's metadata as `teasel.schema`.
-pub(crate) const LISTS_SCHEMA: &str = "teasel.dev/recommendations/v1";
+pub(crate) const LISTS_SCHEMA: &str = "teasel.dev/recommendations/v2";
 
 /// Rows that are buffered before they are encoded.
 const ROWS_PER_BATCH: usize = 1 << 16;
 
 /// Columns of a recommendations file, one row per recommendation, in the order of users and ranks.
 ///
-/// `facet` is null where a recommendation comes from no facet (a user without a history). `reason`, the items of the
-/// history that contribute most, is null there too and where the tenant has no explanations.
+/// `facet` and `facet_name` are null where a recommendation comes from no facet (a user without a history), the name also
+/// where nothing tells the facet from others. `reason`, the items of the history that contribute most, and `shared`, the
+/// categories and terms that the item has in common with these, are null without a facet too, and where the tenant has no
+/// explanations.
 fn schema() -> SchemaRef {
     let text = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
-    let reason = DataType::List(Arc::new(Field::new_list_field(DataType::Utf8, true)));
+    let texts = DataType::List(Arc::new(Field::new_list_field(DataType::Utf8, true)));
     Arc::new(Schema::new(vec![
         Field::new("user", DataType::Utf8, false),
         Field::new("rank", DataType::UInt32, false),
-        Field::new("item", text, false),
+        Field::new("item", text.clone(), false),
         Field::new("score", DataType::Float32, false),
         Field::new("facet", DataType::UInt32, true),
-        Field::new("reason", reason, true),
+        Field::new("reason", texts.clone(), true),
+        Field::new("facet_name", text, true),
+        Field::new("shared", texts, true),
     ]))
 }
 
@@ -49,6 +54,16 @@ pub(super) struct UserList<'a> {
     pub(super) reasons: Option<&'a [Vec<Contribution>]>,
 }
 
+/// What lists call their items and facets.
+pub(super) struct Names<'a> {
+    /// The items' ids.
+    pub(super) items: &'a [String],
+    /// The facets' names; an empty one is none.
+    pub(super) facets: &'a [String],
+    /// What items have in common, where reasons are asked for.
+    pub(super) labels: Option<Labels>,
+}
+
 /// Writes recommendations of one shard, user by user, to a local file.
 pub(super) struct ListsWriter {
     writer: ArrowWriter<File>,
@@ -58,6 +73,8 @@ pub(super) struct ListsWriter {
     scores: Float32Builder,
     facets: UInt32Builder,
     reasons: ListBuilder<StringBuilder>,
+    facet_names: StringDictionaryBuilder<Int32Type>,
+    shared: ListBuilder<StringBuilder>,
     rows: usize,
 }
 
@@ -84,14 +101,16 @@ impl ListsWriter {
             scores: Float32Builder::new(),
             facets: UInt32Builder::new(),
             reasons: ListBuilder::new(StringBuilder::new()),
+            facet_names: StringDictionaryBuilder::new(),
+            shared: ListBuilder::new(StringBuilder::new()),
             rows: 0,
         })
     }
 
     /// Adds a user's list, best first.
-    pub(super) fn push(&mut self, user: &str, list: &UserList<'_>, item_ids: &[String]) -> Result<(), TaskError> {
+    pub(super) fn push(&mut self, user: &str, list: &UserList<'_>, names: &Names<'_>) -> Result<(), TaskError> {
         let id = |item: u32| {
-            let id = item_ids.get(item as usize);
+            let id = names.items.get(item as usize);
             id.ok_or_else(|| TaskError::bug(format!("the model names item {item}, which it doesn't know")))
         };
         let UserList { items: list, has_facets, reasons } = list;
@@ -101,15 +120,26 @@ impl ListsWriter {
             self.items.append(id(recommendation.item)?)?;
             self.scores.append_value(recommendation.score);
             self.facets.append_option(has_facets.then_some(recommendation.facet));
-            match reasons.and_then(|reasons| reasons.get(index)) {
-                Some(reason) => {
-                    for contribution in reason {
-                        self.reasons.values().append_value(id(contribution.item)?);
-                    }
-                    self.reasons.append(true);
-                }
-                None => self.reasons.append_null(),
+            let facet = has_facets.then(|| names.facets.get(recommendation.facet as usize)).flatten();
+            match facet.filter(|name| !name.is_empty()) {
+                Some(name) => drop(self.facet_names.append(name)?),
+                None => self.facet_names.append_null(),
             }
+            let Some(reason) = reasons.and_then(|reasons| reasons.get(index)) else {
+                self.reasons.append_null();
+                self.shared.append_null();
+                continue;
+            };
+            for contribution in reason {
+                self.reasons.values().append_value(id(contribution.item)?);
+            }
+            self.reasons.append(true);
+            let because = reason.iter().map(|contribution| contribution.item);
+            for label in names.labels.iter().flat_map(|labels| labels.shared(recommendation.item, because.clone()))
+            {
+                self.shared.values().append_value(label);
+            }
+            self.shared.append(true);
         }
         self.rows += list.len();
         if self.rows >= ROWS_PER_BATCH { self.flush() } else { Ok(()) }
@@ -123,6 +153,8 @@ impl ListsWriter {
             Arc::new(self.scores.finish()),
             Arc::new(self.facets.finish()),
             Arc::new(self.reasons.finish()),
+            Arc::new(self.facet_names.finish()),
+            Arc::new(self.shared.finish()),
         ];
         self.rows = 0;
         self.writer.write(&RecordBatch::try_new(schema(), columns)?)?;

@@ -1,5 +1,6 @@
 //! The `score` task: one shard of a tenant's users, and whatever then makes the lists whole.
 
+mod labels;
 mod lists;
 mod people;
 mod popular;
@@ -21,7 +22,8 @@ use crate::model_store::{self, StoredModel};
 use crate::publish::describe_publish;
 use crate::worker::TaskContext;
 use crate::{outcome, places};
-use lists::{LISTS_SCHEMA, ListsWriter, UserList};
+use labels::Labels;
+use lists::{LISTS_SCHEMA, ListsWriter, Names, UserList};
 use people::Gallery;
 use popular::Popular;
 
@@ -168,8 +170,13 @@ impl Shard<'_> {
         let mut writer = ListsWriter::create(&path, &task.run, &self.model.manifest.model_id())?;
         let mut scorer = self.model.vae.scorer(self.allowed)?;
         let popular = Popular::new(&self.model.catalogue.counts, self.allowed);
+        let names = Names {
+            items: &self.model.catalogue.ids,
+            facets: &self.model.manifest.facet_names,
+            labels: tenant.explanations.then(|| Labels::of(&self.model.catalogue)),
+        };
         let shows_people = self.context.index == 0 && tenant.report_people > 0;
-        let mut gallery = shows_people.then(|| Gallery::new(&self.model.catalogue, tenant, &task.run));
+        let mut gallery = shows_people.then(|| Gallery::new(self.model, tenant, &task.run));
         let (mut done, mut cold, started) = (0u64, 0u64, Instant::now());
         let mut batches = Box::pin(users.stream(self.context.index, task.shards, BATCH_USERS));
         while let Some(batch) = batches.next().await {
@@ -177,7 +184,7 @@ impl Shard<'_> {
             if let Some(gallery) = &mut gallery {
                 gallery.add(&batch, &mut scorer)?;
             }
-            cold += self.score_batch(&batch, &mut scorer, &popular, &mut writer)?;
+            cold += self.score_batch(&batch, &mut scorer, &popular, (&names, &mut writer))?;
             done += batch.users.len() as u64;
             self.context.progress.update(|progress| {
                 progress.percent = 100.0 * done as f64 / expected;
@@ -199,21 +206,20 @@ impl Shard<'_> {
         batch: &TenantBatch,
         scorer: &mut Scorer,
         popular: &Popular,
-        writer: &mut ListsWriter,
+        (names, writer): (&Names<'_>, &mut ListsWriter),
     ) -> Result<u64, TaskError> {
         let tenant = &self.task.tenant;
         let rows = Rows::of(&batch.interactions, &batch.keys, 0..batch.users.len());
         let lists = scorer.recommend(&rows.input(), tenant.top_k as usize, tenant.exclude_seen)?;
         let reasons = tenant.explanations.then(|| scorer.explain(&rows.input(), &lists, REASONS)).transpose()?;
-        let ids = &self.model.catalogue.ids;
         for (index, (user, list)) in batch.users.iter().zip(&lists).enumerate() {
             if batch.interactions.row(index).is_empty() {
                 // Nothing is known of this person: what most people like, and no facet behind it.
                 let popular = popular.recommend(&[], tenant.top_k as usize);
-                writer.push(user, &UserList { items: &popular, has_facets: false, reasons: None }, ids)?;
+                writer.push(user, &UserList { items: &popular, has_facets: false, reasons: None }, names)?;
             } else {
                 let reasons = reasons.as_ref().map(|reasons| reasons[index].as_slice());
-                writer.push(user, &UserList { items: list, has_facets: true, reasons }, ids)?;
+                writer.push(user, &UserList { items: list, has_facets: true, reasons }, names)?;
             }
         }
         Ok(batch.cold.iter().map(|cold| u64::from(*cold)).sum())

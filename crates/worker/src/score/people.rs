@@ -6,8 +6,10 @@ use teasel_model::Scorer;
 use teasel_report::{Listed, People, Person, render_people};
 
 use super::REASONS;
+use super::labels::Labels;
 use crate::error::TaskError;
 use crate::evaluate::measure::Rows;
+use crate::model_store::StoredModel;
 
 /// Recommendations of a person.
 const LISTED: usize = 10;
@@ -19,6 +21,7 @@ const SHORTEST: usize = 5;
 /// The first people of a tenant whose histories are long enough.
 pub(super) struct Gallery<'a> {
     catalogue: &'a Catalogue,
+    labels: Labels,
     exclude_seen: bool,
     /// Of a person's list.
     length: usize,
@@ -28,10 +31,16 @@ pub(super) struct Gallery<'a> {
 
 impl<'a> Gallery<'a> {
     /// So many people of a tenant as it asks for, recommended to by a run's model.
-    pub(super) fn new(catalogue: &'a Catalogue, tenant: &Tenant, run: &str) -> Self {
-        let people = People { tenant: tenant.name.clone(), run: run.to_owned(), people: Vec::new() };
+    pub(super) fn new(model: &'a StoredModel, tenant: &Tenant, run: &str) -> Self {
+        let people = People {
+            tenant: tenant.name.clone(),
+            run: run.to_owned(),
+            facet_names: model.manifest.facet_names.clone(),
+            people: Vec::new(),
+        };
         Gallery {
-            catalogue,
+            catalogue: &model.catalogue,
+            labels: Labels::of(&model.catalogue),
             exclude_seen: tenant.exclude_seen,
             length: LISTED.min(tenant.top_k as usize),
             wanted: tenant.report_people as usize,
@@ -56,6 +65,11 @@ impl<'a> Gallery<'a> {
                 name: self.name(recommended.item),
                 facet: recommended.facet as usize,
                 because: reasons.iter().map(|reason| self.name(reason.item)).collect(),
+                shared: self
+                    .labels
+                    .shared(recommended.item, reasons.iter().map(|reason| reason.item))
+                    .map(str::to_owned)
+                    .collect(),
             });
             let list = list.collect();
             // Items are numbered by how many people have them.

@@ -3,6 +3,7 @@
 mod agent;
 mod checkpointing;
 mod claim;
+mod consumers;
 mod curves;
 mod early_stopping;
 mod optimizer_state;

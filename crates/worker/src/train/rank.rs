@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use anyhow::Context;
 use teasel_api::outcome::{ExitCode, Outcome};
+use teasel_api::progress::Progress;
 use teasel_api::resolved::{Device, schedule_for};
 use teasel_api::task::{Task, TaskFile, TaskKind, TrainTask};
 use teasel_c10d::{Cuda, CudaDevice};
 use teasel_data::{Dataset, HeldOutSet, shards_of};
-use teasel_model::{Config, FacetVae};
+use teasel_model::{Config, ContentPlacement, FacetVae};
 use teasel_storage::checkpoint::{self, Damaged, Loaded};
 use teasel_storage::run_log::{Claim, Claimed, Event, RunLog, Writer};
 use teasel_storage::{RunRecord, Store};
@@ -17,16 +18,17 @@ use tokio::runtime::Runtime;
 
 use super::checkpointing::{Checkpointer, STOP_PATIENCE};
 use super::claim::claim_of;
+use super::consumers::consumers;
 use super::curves::Curves;
 use super::position::Position;
 use super::rendezvous::{Rendezvous, Start};
-use super::session::{Ended, Inputs, Restored, Session};
+use super::session::{Ended, Inputs, Restored, Session, write_progress};
 use super::{BEST_FILE, MODEL_FILE, OPTIMIZER_FILE, STATE_FILE, started_file};
 use crate::arguments::RankArguments;
 use crate::error::TaskError;
 use crate::evaluate::measure::{STANDARD_METRICS, parse};
 use crate::signals::{self, StopRequest};
-use crate::{outcome, places, worker};
+use crate::{content, outcome, places, worker};
 
 /// How long the end of training waits for the last learning curves, and how long where it was stopped or failed.
 const CURVES_PATIENCE: Duration = Duration::from_secs(10);
@@ -84,6 +86,14 @@ struct Lead {
     restored: Restored,
 }
 
+/// What is known of the items before training.
+struct Contents {
+    /// Where their contents place them; rank 0's.
+    placement: Option<ContentPlacement>,
+    /// How many training users each has.
+    counts: Vec<u64>,
+}
+
 impl Rank<'_> {
     fn run(&self, stop: &StopRequest) -> Result<Outcome, TaskError> {
         let storage = places::storage(&self.task.job.storage)?;
@@ -111,12 +121,15 @@ impl Rank<'_> {
             Start::Failed => return Err(teasel_c10d::Error::PeerLost("rank 0 couldn't start".into()).into()),
             Start::Train { position } => *position,
         };
-        let (restored, writer) = match lead {
+        let fresh = position.global_step == 0 && self.task.job.training.resume_from.is_none();
+        let (mut restored, writer) = match lead {
             Some(Lead { writer, restored }) => (restored, Some(writer)),
             None => (Restored { position, ..Restored::default() }, None),
         };
         let inputs = self.runtime.block_on(self.inputs(&storage))?;
-        let session = self.session(&inputs, &rendezvous, restored, writer)?;
+        // What training went on from says already where items belong.
+        let contents = if fresh { self.contents(&storage, &mut restored.notices)? } else { None };
+        let session = self.session(&inputs, &rendezvous, (restored, contents), writer)?;
         // From here on a stop is heeded between steps; until then the agent sees to it.
         std::fs::write(started_file(&self.arguments.outcome), [])
             .map_err(|source| TaskError::scratch("say that training has started", source))?;
@@ -179,6 +192,7 @@ impl Rank<'_> {
         Ok(Inputs {
             users: dataset.training(shards_of(self.arguments.rank, self.arguments.world)).await?,
             items: dataset.items(),
+            all_users: dataset.training_users(),
             plan: dataset.plan(schedule.batch_size, training.seed),
             validation: dataset.held_out(HeldOutSet::Validation).await?,
             metrics: parse(names)?,
@@ -188,17 +202,61 @@ impl Rank<'_> {
         })
     }
 
+    fn device(&self) -> tch::Device {
+        self.cuda.map_or(tch::Device::Cpu, Into::into)
+    }
+
+    /// Reads this rank's part of the items' contents. Rank 0 waits for the others and places the items.
+    fn contents(&self, storage: &Store, notices: &mut Vec<String>) -> Result<Option<Contents>, TaskError> {
+        let TrainTask { job, dataset, .. } = self.task;
+        let Some(content) = &job.model.content else { return Ok(None) };
+        let report = |message: String| {
+            if self.arguments.rank == 0 {
+                let progress = Progress { message, ..Progress::new(TaskKind::Train) };
+                write_progress(&self.arguments.progress, &progress);
+            }
+        };
+        let (contained, counts) = self.runtime.block_on(async {
+            let catalogue = Dataset::open(storage, dataset).await?.catalogue().await?;
+            let reader = content::Reader {
+                storage,
+                data: &job.data,
+                catalogue: &catalogue,
+                rank: (self.arguments.rank, self.arguments.world),
+                device: self.device(),
+                report: &report,
+            };
+            Ok::<_, TaskError>((content::read(content, &reader).await?, catalogue.counts))
+        })?;
+        contained.notices.iter().for_each(|notice| tracing::warn!("{notice}"));
+        notices.extend(contained.notices);
+        if contained.vectors.is_empty() {
+            return Ok(Some(Contents { placement: None, counts }));
+        }
+        report("placing items".into());
+        let facets = job.model.facets as usize;
+        let placement = ContentPlacement::cluster(&contained.vectors, facets, job.training.seed)?;
+        Ok(Some(Contents { placement: Some(placement), counts }))
+    }
+
     fn session<'a>(
         &self,
         inputs: &'a Inputs,
         rendezvous: &Rendezvous,
-        restored: Restored,
+        (restored, contents): (Restored, Option<Contents>),
         writer: Option<Writer>,
     ) -> Result<Session<'a>, TaskError> {
         let (job, training) = (&self.task.job, &self.task.job.training);
         let config = Config::from_spec(&job.model, inputs.items, inputs.plan.steps_per_epoch(), training.seed);
-        let model = FacetVae::on(config, self.cuda.map_or(tch::Device::Cpu, Into::into))?;
+        let mut model = FacetVae::on(config, self.device())?;
         let group = rendezvous.group(self.arguments.rank, self.arguments.world, self.cuda)?;
+        if let Some(Contents { placement, counts }) = contents {
+            let vectors = consumers(&group, &inputs.users, inputs.all_users, &counts, training.seed)?;
+            if let (Some(mut placement), Some(content)) = (placement, &job.model.content) {
+                placement.add_consumers(&vectors, &counts, content.routing.temperature)?;
+                model.place_by_content(&placement)?;
+            }
+        }
         let lead = writer.map(|writer| {
             let interval = Duration::from_secs(training.checkpoint.interval_seconds);
             let runtime = self.runtime.handle();

@@ -1,6 +1,6 @@
 //! Training, as all ranks do it together.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -30,6 +30,8 @@ pub(super) struct Inputs {
     pub(super) users: TrainingUsers,
     /// Size of the item vocabulary.
     pub(super) items: usize,
+    /// Training users of all ranks.
+    pub(super) all_users: u64,
     pub(super) plan: BatchPlan,
     pub(super) validation: HeldOut,
     pub(super) metrics: Vec<Metric>,
@@ -103,7 +105,7 @@ impl<'a> Session<'a> {
         if let Some(bytes) = &restored.optimizer {
             optimizer_state::copy_into(bytes, &mut state)?;
         }
-        group.broadcast(&parameters, 0)?;
+        group.broadcast(&model.stored().map(|(_, tensor)| tensor).collect::<Vec<_>>(), 0)?;
         group.broadcast(&state.iter().map(|(_, tensor)| tensor).collect::<Vec<_>>(), 0)?;
         let reducer = Reducer::new(&group, &parameters, BucketSizes::default())?;
         let first_step = restored.position.global_step;
@@ -277,7 +279,7 @@ impl<'a> Session<'a> {
         }))
     }
 
-    /// Writes rank 0's progress for the agent, now and then. Telemetry never fails training.
+    /// Writes rank 0's progress, now and then.
     fn report(&mut self) {
         if self.group.rank() != 0 {
             return;
@@ -311,14 +313,19 @@ impl<'a> Session<'a> {
             },
             ..Progress::new(TaskKind::Train)
         };
-        let write = || -> std::io::Result<()> {
-            let partial = self.progress_file.with_extension("partial");
-            std::fs::write(&partial, serde_json::to_vec(&progress)?)?;
-            std::fs::rename(&partial, &self.progress_file)
-        };
-        if let Err(error) = write() {
-            tracing::debug!("no progress written: {error}");
-        }
+        write_progress(&self.progress_file, &progress);
+    }
+}
+
+/// Writes rank 0's progress for the agent. Telemetry never fails training.
+pub(super) fn write_progress(file: &Path, progress: &Progress) {
+    let write = || -> std::io::Result<()> {
+        let partial = file.with_extension("partial");
+        std::fs::write(&partial, serde_json::to_vec(progress)?)?;
+        std::fs::rename(&partial, file)
+    };
+    if let Err(error) = write() {
+        tracing::debug!("no progress written: {error}");
     }
 }
 

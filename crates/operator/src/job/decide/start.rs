@@ -126,11 +126,7 @@ impl Plan<'_> {
             dataset: self.decision.status.dataset.clone().unwrap_or_default(),
         };
         let workers = job.training.workers;
-        Made {
-            indexes: workers,
-            parallelism: workers,
-            ..self.made(Task::Train(task), job, &[storage_place(&job.storage)])
-        }
+        Made { indexes: workers, parallelism: workers, ..self.made(Task::Train(task), job, &job.training_places()) }
     }
 
     pub(super) fn evaluate_task(&self, job: &Job) -> Made {

@@ -1,0 +1,110 @@
+//! What large pretrained models read of items.
+
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::location::Location;
+use crate::resolved::{OnBadItems, Pooling};
+
+/// Encoders of item content, and how it decides the items' facets.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("has(self.text) || has(self.image)").message("needs text, image or both")
+)]
+pub struct ContentSpec {
+    /// text reads the items' text columns. Unset means that text isn't read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<EncoderSpec>,
+    /// image reads the items' images. Unset means that images aren't read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<EncoderSpec>,
+    /// routing says how content decides the items' facets. Unset means all its defaults.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub routing: Option<ContentRoutingSpec>,
+    /// onBadItems says what to do with an item whose text or image can't be read: Fail (end with its id), or Skip (it
+    /// counts as one without). Defaults to Fail.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_bad_items: Option<OnBadItems>,
+}
+
+/// How content decides the items' facets. Each facet starts as a cluster of the items' vectors, and an item belongs to
+/// facets by the cosines to their centres. An item without any content is placed by who consumes it.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ContentRoutingSpec {
+    /// temperature of the softmax over facets of the cosines to their centres: the lower, the fewer facets an item
+    /// belongs to. Defaults to 0.1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("minimum" = 0, "exclusiveMinimum" = true))]
+    pub temperature: Option<f64>,
+    /// drift is how far training may move items from where their content, or else their consumers, place them: 0 leaves
+    /// them there, 1 lets what training finds count the same. Defaults to 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub drift: Option<f64>,
+}
+
+/// A pretrained encoder.
+#[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EncoderSpec {
+    /// encoder is where the pretrained model lies.
+    pub encoder: EncoderSource,
+    /// layers whose outputs are read, 1 for the first block's. Each has facets' centres of its own, and training learns
+    /// how much each counts. Unset means the last one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 16))]
+    pub layers: Option<Vec<u32>>,
+    /// pooling makes one vector of all tokens: Mean, Cls (the first one's) or LastToken. Defaults to Mean for text, to Cls
+    /// for images.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pooling: Option<Pooling>,
+    /// tuning adapts the encoder while training. Unset means that it stays frozen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tuning: Option<TuningSpec>,
+}
+
+/// Where a pretrained model lies.
+#[derive(JsonSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EncoderSource {
+    /// location is a folder as Hugging Face's transformers saves it: config.json, model.safetensors (or its shards), and
+    /// tokenizer.json for text or preprocessor_config.json for images.
+    pub location: Location,
+}
+
+/// How an encoder is adapted.
+#[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TuningSpec {
+    /// type is Frozen (nothing is adapted) or LowRank (low-rank updates of the attention weights; not supported yet).
+    #[serde(rename = "type")]
+    pub kind: TuningType,
+    /// lowRank goes with that type. Unset means all its defaults.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub low_rank: Option<LowRankSpec>,
+}
+
+/// Ways to adapt an encoder.
+#[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub enum TuningType {
+    Frozen,
+    LowRank,
+}
+
+/// Low-rank adaptation (Hu et al., 2021).
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LowRankSpec {
+    /// rank of the updates. Defaults to 8.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub rank: Option<u32>,
+    /// alpha scales the updates, by alpha / rank. Defaults to 16.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("minimum" = 0, "exclusiveMinimum" = true))]
+    pub alpha: Option<f64>,
+}

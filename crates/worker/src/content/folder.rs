@@ -1,0 +1,132 @@
+//! An encoder's folder, wherever it lies.
+
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+use teasel_storage::Store;
+use tempfile::TempDir;
+
+use crate::error::TaskError;
+
+/// Ends of the names of files that encoders are read from.
+const READ: [&str; 2] = [".json", ".safetensors"];
+
+/// The files of an encoder, at one moment.
+pub(super) struct EncoderFolder {
+    /// Path of the job's field that names it.
+    field: &'static str,
+    store: Store,
+    files: Vec<String>,
+    /// Changes with any of the files.
+    pub(super) version: String,
+}
+
+/// An encoder's folder on this machine's disk.
+pub(super) struct LocalFolder {
+    path: PathBuf,
+    /// Deleted when the encoder has been read.
+    _copied: Option<TempDir>,
+}
+
+impl LocalFolder {
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl EncoderFolder {
+    /// Lists the folder that `field` names.
+    ///
+    /// # Errors
+    /// [`TaskError::Missing`] where there is nothing to read.
+    pub(super) async fn list(store: Store, field: &'static str) -> Result<Self, TaskError> {
+        let mut hasher = Sha256::new();
+        let mut files = Vec::new();
+        for (name, object) in store.list("").await? {
+            if !name.contains('/') && READ.iter().any(|end| name.ends_with(end)) {
+                let tag = object.e_tag.unwrap_or_else(|| object.last_modified.to_string());
+                hasher.update(format!("{name}\n{}\n{tag}\n", object.size));
+                files.push(name);
+            }
+        }
+        if files.is_empty() {
+            let reason = "there is no folder with config.json and model.safetensors";
+            return Err(TaskError::Missing(format!("{field}: {}: {reason}", store.uri())));
+        }
+        Ok(Self { field, store, files, version: hex::encode(hasher.finalize()) })
+    }
+
+    /// Brings the files here, if they aren't.
+    pub(super) async fn fetch(&self) -> Result<LocalFolder, TaskError> {
+        if let Some(path) = self.store.local_folder() {
+            return Ok(LocalFolder { path, _copied: None });
+        }
+        let copied = tempfile::tempdir().map_err(|source| TaskError::scratch("copy an encoder", source))?;
+        for name in &self.files {
+            self.store.download(name, &copied.path().join(name)).await?;
+        }
+        Ok(LocalFolder { path: copied.path().to_owned(), _copied: Some(copied) })
+    }
+
+    /// An encoder's error, by the field and by where its files really lie.
+    pub(super) fn explain(&self, error: teasel_content::ContentError, here: &LocalFolder) -> TaskError {
+        use teasel_content::ContentError::{Configuration, Encoder, Item, Torch};
+        let there = |text: &str| text.replace(&*here.path.to_string_lossy(), &self.store.uri());
+        match error {
+            Encoder { file, reason } => {
+                TaskError::Configuration(format!("{}: {}: {}", self.field, there(&file), there(&reason)))
+            }
+            Configuration(reason) => TaskError::Configuration(format!("{}: {}", self.field, there(&reason))),
+            Torch(error) => TaskError::Torch(error),
+            Item { item, reason } => TaskError::bug(format!("content {item}: {reason}")),
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::sync::Arc;
+
+    use object_store::memory::InMemory;
+    use teasel_storage::testing::store_over;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_decides_an_encoder_is_copied_and_versioned() {
+        let store = store_over(Arc::new(InMemory::new()));
+        let list = || EncoderFolder::list(store.clone(), "model.content.text.encoder");
+        let missing = list().await.err().unwrap();
+        assert!(missing.to_string().starts_with("model.content.text.encoder: "), "{missing}");
+        for (name, bytes) in
+            [("config.json", "{}"), ("model.safetensors", "x"), ("README.md", "y"), ("a/b.json", "z")]
+        {
+            store.put(name, bytes.into()).await.unwrap();
+        }
+        let listed = list().await.unwrap();
+        let here = listed.fetch().await.unwrap();
+        let mut names: Vec<_> =
+            std::fs::read_dir(here.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        assert_eq!(names, ["config.json", "model.safetensors"]);
+        assert_eq!(list().await.unwrap().version, listed.version);
+        store.put("model.safetensors", "other".into()).await.unwrap();
+        assert_ne!(list().await.unwrap().version, listed.version);
+    }
+
+    #[tokio::test]
+    async fn errors_name_the_field_and_the_encoders_own_place() {
+        let store = store_over(Arc::new(InMemory::new()));
+        store.put("config.json", "{}".into()).await.unwrap();
+        let listed = EncoderFolder::list(store.clone(), "model.content.image.encoder").await.unwrap();
+        let here = listed.fetch().await.unwrap();
+        let error =
+            teasel_content::TextEncoder::open(here.path(), tch::Device::Cpu, None, teasel_content::Pooling::Mean)
+                .unwrap_err();
+        let message = listed.explain(error, &here).to_string();
+        let expected = format!("model.content.image.encoder: {}", store.uri());
+        assert!(message.starts_with(&expected), "{message}");
+        assert!(!message.contains(&*here.path().to_string_lossy()), "{message}");
+    }
+}
