@@ -4,6 +4,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::choice::choice;
 use crate::location::Location;
 use crate::resolved::{OnBadItems, Pooling};
 
@@ -26,6 +27,7 @@ pub struct ContentSpec {
     /// onBadItems says what to do with an item whose text or image can't be read: Fail (end with its id), or Skip (it
     /// counts as one without). Defaults to Fail.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "choice::<OnBadItems>")]
     pub on_bad_items: Option<OnBadItems>,
 }
 
@@ -60,6 +62,7 @@ pub struct EncoderSpec {
     /// pooling makes one vector of all tokens: Mean, Cls (the first one's) or LastToken. Defaults to Mean for text, to Cls
     /// for images.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "choice::<Pooling>")]
     pub pooling: Option<Pooling>,
     /// tuning adapts the encoder while training. Unset means that it stays frozen.
     #[serde(default, skip_serializing_if = "Option::is_none")]

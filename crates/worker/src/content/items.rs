@@ -120,7 +120,7 @@ mod tests {
         assert_eq!(found.of_items[0], found.of_items[3]);
         assert_eq!(
             found.of_items.iter().map(Option::is_some).collect::<Vec<_>>(),
-            [true, false, true, false, false]
+            [true, false, true, true, false]
         );
         let (item, content) = &found.distinct[found.of_items[2].as_ref().unwrap()];
         assert_eq!((*item, content), (2, &Content::Text("b".into())));
