@@ -154,6 +154,7 @@ fn every_document_of_a_text_is_checked() {
 #[case::frozen("type: Frozen", "type: Frozen, lowRank: {rank: 4}", &["spec.model.content.text.tuning.lowRank: goes with type LowRank"])]
 #[case::hot("temperature: 0.05", "temperature: 0.0001", &["spec.model.content.routing.temperature: must be at least 0.001, not 0.0001"])]
 #[case::drift("drift: 0.2", "drift: -1", &["spec.model.content.routing.drift: must be at least 0, not -1"])]
+#[case::context("context: 0.25", "context: 1", &["spec.model.content.routing.context: must be at least 0 and below 1, not 1"])]
 #[case::bad_items("onBadItems: Skip", "onBadItems: Ignore", &["spec.model.content.onBadItems: must be one of Fail, Skip, not \"Ignore\""])]
 fn what_is_wrong_with_content_is_said_by_its_field(
     #[case] from: &str,

@@ -25,6 +25,8 @@ pub struct ContentConfig {
     pub temperature: f64,
     /// How much of what training finds is added to where items are placed.
     pub drift: f64,
+    /// How much of the whole history each facet's encoder sees beside the facet's own part.
+    pub context: f64,
 }
 
 /// The shape of a model and its hyper-parameters.
@@ -81,6 +83,7 @@ impl Config {
                 sources: content.sources(),
                 temperature: content.routing.temperature,
                 drift: content.routing.drift,
+                context: content.routing.context,
             }),
         }
     }
@@ -138,6 +141,9 @@ impl ContentConfig {
         if !(self.drift >= 0.0 && self.drift.is_finite()) {
             return refuse("`model.content.routing.drift` must be at least 0");
         }
+        if !(0.0..1.0).contains(&self.context) {
+            return refuse("`model.content.routing.context` must be at least 0 and below 1");
+        }
         Ok(())
     }
 }
@@ -166,7 +172,7 @@ mod tests {
     }
 
     fn content() -> ContentConfig {
-        ContentConfig { sources: 1, temperature: 0.1, drift: 0.0 }
+        ContentConfig { sources: 1, temperature: 0.1, drift: 0.0, context: 0.3 }
     }
 
     #[rstest]
@@ -187,6 +193,10 @@ mod tests {
         "routing.temperature"
     )]
     #[case::backwards(Config { content: Some(ContentConfig { drift: -0.5, ..content() }), ..valid() }, "routing.drift")]
+    #[case::no_facets_left(
+        Config { content: Some(ContentConfig { context: 1.0, ..content() }), ..valid() },
+        "routing.context"
+    )]
     fn a_refusal_names_the_field(#[case] config: Config, #[case] named: &str) {
         let message = config.validate().unwrap_err().to_string();
         assert!(message.contains(named), "{message}");

@@ -7,7 +7,7 @@
 use tch::Tensor;
 
 use crate::batch::BatchInput;
-use crate::config::Config;
+use crate::config::{Config, ContentConfig};
 use crate::error::Result;
 use crate::noise::Noise;
 use crate::parameters::{Parameters, Role};
@@ -118,9 +118,13 @@ pub(crate) struct Encoded {
 pub(crate) struct Encoder {
     /// Facet shares, `[items, facets]`.
     shares: Tensor,
+    /// What each facet's encoder sees of an item, `[items, facets]`: its share, and with context some of the rest.
+    seen: Tensor,
     first: First,
+    /// `[dimensions]`, or with context one for each facet, `[facets, dimensions]`.
     first_bias: Tensor,
     second: Tensor,
+    /// `[2 * dimensions]`, or `[facets, 2 * dimensions]`.
     second_bias: Tensor,
 }
 
@@ -135,25 +139,39 @@ enum First {
 
 impl Encoder {
     /// The encoder of a model, inside its graph. `log_routing` is `[facets, items]`.
-    pub(crate) fn new(parameters: &Parameters, log_routing: &Tensor, strategy: Strategy) -> Result<Self> {
+    pub(crate) fn new(
+        config: &Config,
+        parameters: &Parameters,
+        log_routing: &Tensor,
+        strategy: Strategy,
+    ) -> Result<Self> {
         let shares = log_routing.f_exp()?.f_transpose(0, 1)?.f_contiguous()?;
+        let (mut first_bias, mut second_bias) =
+            (parameters.get(Role::InputBias)?.shallow_clone(), parameters.get(Role::OutputBias)?.shallow_clone());
+        let mut seen = shares.shallow_clone();
+        if let Some(ContentConfig { context, .. }) = config.content {
+            seen = seen.f_mul_scalar(1.0 - context)?.f_add_scalar(context / config.facets as f64)?;
+            // Facets that see much of the same have to be told which they are.
+            first_bias = first_bias.f_add(parameters.get(Role::FacetInputBias)?)?;
+            second_bias = second_bias.f_add(parameters.get(Role::FacetOutputBias)?)?;
+        }
         let rows = parameters.get(Role::Input)?;
         let first = match strategy {
             Strategy::PerFacet => First::Rows(rows.shallow_clone()),
-            Strategy::Table => First::Table(shares.f_unsqueeze(2)?.f_mul(&rows.f_unsqueeze(1)?)?.f_flatten(1, 2)?),
+            Strategy::Table => First::Table(seen.f_unsqueeze(2)?.f_mul(&rows.f_unsqueeze(1)?)?.f_flatten(1, 2)?),
         };
-        Ok(Self {
-            shares,
-            first,
-            first_bias: parameters.get(Role::InputBias)?.shallow_clone(),
-            second: parameters.get(Role::Output)?.shallow_clone(),
-            second_bias: parameters.get(Role::OutputBias)?.shallow_clone(),
-        })
+        let second = parameters.get(Role::Output)?.shallow_clone();
+        Ok(Self { shares, seen, first, first_bias, second, second_bias })
     }
 
     /// The same outside of any graph, in storage of its own: later training doesn't reach it.
-    pub(crate) fn frozen(parameters: &Parameters, log_routing: &Tensor, strategy: Strategy) -> Result<Self> {
-        let encoder = Self::new(parameters, log_routing, strategy)?;
+    pub(crate) fn frozen(
+        config: &Config,
+        parameters: &Parameters,
+        log_routing: &Tensor,
+        strategy: Strategy,
+    ) -> Result<Self> {
+        let encoder = Self::new(config, parameters, log_routing, strategy)?;
         let copy = |tensor: &Tensor| tensor.f_detach_copy();
         Ok(Self {
             first: match encoder.first {
@@ -161,6 +179,7 @@ impl Encoder {
                 First::Rows(rows) => First::Rows(copy(&rows)?),
             },
             shares: encoder.shares.f_detach()?,
+            seen: encoder.seen.f_detach()?,
             first_bias: copy(&encoder.first_bias)?,
             second: copy(&encoder.second)?,
             second_bias: copy(&encoder.second_bias)?,
@@ -172,12 +191,20 @@ impl Encoder {
         &self.shares
     }
 
+    /// What each facet's encoder sees of an item, `[items, facets]`.
+    pub(crate) fn seen(&self) -> &Tensor {
+        &self.seen
+    }
+
     /// Encodes users.
     pub(crate) fn encode(&self, history: &History) -> Result<Encoded> {
         let Projected { sums, squares } = self.project(history)?;
         let scale = squares.f_clamp_min(SMALLEST_SQUARE)?.f_rsqrt()?.f_unsqueeze(2)?;
         let hidden = sums.f_mul(&scale)?.f_add(&self.first_bias)?.f_tanh()?;
-        let output = hidden.f_linear(&self.second, Some(&self.second_bias))?;
+        let output = match self.second_bias.dim() {
+            1 => hidden.f_linear(&self.second, Some(&self.second_bias))?,
+            _ => hidden.f_linear(&self.second, None::<&Tensor>)?.f_add(&self.second_bias)?,
+        };
         let dimensions = output.size()[2] / 2;
         Ok(Encoded {
             mean: output.f_narrow(2, 0, dimensions)?,
@@ -193,7 +220,7 @@ impl Encoder {
         match &self.first {
             First::Table(table) => {
                 let sums = kept.sum(table, &place.indices(&kept.items)?, &kept.weights)?;
-                let squares = whole.sum(&self.shares.f_square()?, &place.indices(&whole.items)?, &weights)?;
+                let squares = whole.sum(&self.seen.f_square()?, &place.indices(&whole.items)?, &weights)?;
                 Ok(Projected { sums: sums.f_view_([squares.size()[0], squares.size()[1], -1])?, squares })
             }
             First::Rows(first) => {
@@ -202,7 +229,7 @@ impl Encoder {
                 let (whole_rows, kept_rows) = (rows(whole)?, rows(kept)?);
                 let touched = place.indices(&touched)?;
                 let first = first.f_index_select(0, &touched)?;
-                let shares = self.shares.f_index_select(0, &touched)?;
+                let shares = self.seen.f_index_select(0, &touched)?;
                 let weighted = shares.f_index_select(0, &kept_rows)?.f_mul(&kept.weights.f_unsqueeze(1)?)?;
                 let sums = (0..shares.size()[1])
                     .map(|facet| kept.sum(&first, &kept_rows, &weighted.f_select(1, facet)?.f_contiguous()?))
@@ -234,12 +261,20 @@ impl Encoder {
         let _ = taken.f_mul_(&place.numbers(weights)?.f_unsqueeze(1)?)?;
         let _ = hidden.f_sub_(&taken)?;
         let _ = hidden.f_mul_(&place.numbers(&scales)?.f_unsqueeze(1)?)?;
-        let _ = hidden.f_add_(&self.first_bias)?;
-        let _ = hidden.f_tanh_()?;
         let dimensions = self.second.size()[0] / 2;
-        let (second, bias) =
-            (self.second.f_narrow(0, 0, dimensions)?, self.second_bias.f_narrow(0, 0, dimensions)?);
-        Ok(hidden.f_linear(&second, Some(&bias))?)
+        let second = self.second.f_narrow(0, 0, dimensions)?;
+        let bias = self.second_bias.f_narrow(-1, 0, dimensions)?;
+        if self.first_bias.dim() == 1 {
+            let _ = hidden.f_add_(&self.first_bias)?;
+            let _ = hidden.f_tanh_()?;
+            return Ok(hidden.f_linear(&second, Some(&bias))?);
+        }
+        let own: Vec<i64> = parts.rows.iter().map(|row| row % facets).collect();
+        let own = place.indices(&own)?;
+        let _ = hidden.f_add_(&self.first_bias.f_index_select(0, &own)?)?;
+        let _ = hidden.f_tanh_()?;
+        let mut means = hidden.f_linear(&second, None::<&Tensor>)?;
+        Ok(means.f_add_(&bias.f_index_select(0, &own)?)?)
     }
 }
 

@@ -126,7 +126,7 @@ impl Scorer {
         let mut shares = vec![0.0_f32; entries.len() * facets];
         let length = shares.len();
         self.encoder
-            .shares()
+            .seen()
             .f_index_select(0, &self.place.indices(&batch.items[entries.clone()])?)?
             .f_to_kind(Kind::Float)?
             .f_to_device(Device::Cpu)?

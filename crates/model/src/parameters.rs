@@ -40,12 +40,16 @@ pub(crate) enum Role {
     VarianceBias,
     /// `[sources]`, with content only: how much each source counts, before a softmax.
     Fusion,
+    /// `[facets, dimensions]`, with content only.
+    FacetInputBias,
+    /// `[facets, 2 * dimensions]`, with content only.
+    FacetOutputBias,
 }
 
 impl Role {
     /// Whether fresh values are 0 instead of random ones.
     fn starts_at_zero(self) -> bool {
-        matches!(self, Role::Fusion)
+        matches!(self, Role::Fusion | Role::FacetInputBias | Role::FacetOutputBias)
     }
 }
 
@@ -181,7 +185,11 @@ fn layout(config: &Config) -> Vec<(Role, &'static str, Vec<i64>)> {
         ]);
     }
     if let Some(content) = config.content {
-        layout.push((Role::Fusion, "content.fusion", vec![content.sources as i64]));
+        layout.extend([
+            (Role::Fusion, "content.fusion", vec![content.sources as i64]),
+            (Role::FacetInputBias, "encoder.input.facet.bias", vec![facets, dimensions]),
+            (Role::FacetOutputBias, "encoder.output.facet.bias", vec![facets, 2 * dimensions]),
+        ]);
     }
     layout
 }

@@ -152,7 +152,7 @@ mod tests {
         difference.exp() / (difference.exp() + 1.0)
     }
 
-    const CONTENT: ContentConfig = ContentConfig { sources: 1, temperature: 0.25, drift: 0.0 };
+    const CONTENT: ContentConfig = ContentConfig { sources: 1, temperature: 0.25, drift: 0.0, context: 0.0 };
 
     #[test]
     fn shares_follow_the_cosines_and_not_the_lengths() {

@@ -64,7 +64,7 @@ impl Scorer {
         Ok(Self {
             config: config.clone(),
             place: Place::of(&directions)?,
-            encoder: Encoder::frozen(parameters, &routing, strategy)?,
+            encoder: Encoder::frozen(config, parameters, &routing, strategy)?,
             catalogue,
             workspace: Workspace::default(),
             scores: Vec::new(),

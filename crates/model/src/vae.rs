@@ -107,7 +107,8 @@ impl FacetVae {
     /// dimensions]`, `[facets, dimensions]`), `encoder.input.weight` and `.bias` (`[items, dimensions]`, `[dimensions]`),
     /// `encoder.output.weight` and `.bias` (`[2 dimensions, dimensions]`, `[2 dimensions]`); Gaussian only:
     /// `decoder.mean.weight` and `.bias`, `decoder.variance.weight` and `.bias` (`[items, dimensions]`, `[items]`); with
-    /// content only: `content.fusion` (`[sources]`).
+    /// content only: `content.fusion` (`[sources]`), `encoder.input.facet.bias` and `encoder.output.facet.bias` (`[facets,
+    /// dimensions]`, `[facets, 2 dimensions]`).
     ///
     /// The tensors are leaves that require gradients; an optimizer changes them in place.
     pub fn parameters(&self) -> &[(String, Tensor)] {
@@ -206,7 +207,7 @@ impl FacetVae {
         let router = Router::new(&self.config, &self.parameters, &directions)?;
         let routing = router.log_shares(Some(&gumbel))?;
         let history = History::with_dropout(batch, self.place, &self.noise, self.config.dropout, step)?;
-        let encoded = Encoder::new(&self.parameters, &routing, self.strategy)?.encode(&history)?;
+        let encoded = Encoder::new(&self.config, &self.parameters, &routing, self.strategy)?.encode(&history)?;
         let divergence = self.divergence(&encoded)?;
         let latents = self.sample(&encoded, batch, step)?;
         let (surrogate, negative_log_likelihood) = match self.config.likelihood {

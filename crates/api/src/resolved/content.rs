@@ -47,6 +47,8 @@ pub struct ContentRouting {
     pub temperature: f64,
     /// How far training may move items from where their content, or else their consumers, place them.
     pub drift: f64,
+    /// How much of the whole history each facet's encoder sees beside the facet's own part.
+    pub context: f64,
 }
 
 /// How tokens become one vector.

@@ -25,7 +25,7 @@ fn config(likelihood: Likelihood) -> Config {
 }
 
 /// Two sources, each of which lacks some items, and an item that has none.
-const CONTENT: ContentConfig = ContentConfig { sources: 2, temperature: 0.5, drift: 0.4 };
+const CONTENT: ContentConfig = ContentConfig { sources: 2, temperature: 0.5, drift: 0.4, context: 0.3 };
 
 fn placement() -> ContentPlacement {
     let numbers = |count: i64| Tensor::arange(count, (Kind::Double, Device::Cpu));
