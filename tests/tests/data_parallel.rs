@@ -33,6 +33,7 @@ fn model(likelihood: Likelihood) -> FacetVae {
         kl_weight: 0.2,
         kl_anneal_steps: 20,
         seed: 3,
+        content: None,
     })
     .unwrap()
 }

@@ -42,6 +42,25 @@ fn the_example_for_kubernetes_is_the_same_but_for_places_and_secrets() {
 }
 
 #[test]
+fn training_reaches_encoders_and_images_and_prepare_does_not() {
+    fn fields(places: Vec<teasel_api::resolved::Place<'_>>) -> Vec<&str> {
+        places.iter().map(|place| place.field).collect()
+    }
+    let mut job = resolved(FULL);
+    assert_eq!(
+        fields(job.training_places()),
+        ["storage", "model.content.text.encoder", "model.content.image.encoder", "data.items"]
+    );
+    assert_eq!(fields(job.places()), ["storage", "data.interactions", "data.items"]);
+    if let Some(content) = &mut job.model.content {
+        content.image = None;
+    }
+    assert_eq!(fields(job.training_places()), ["storage", "model.content.text.encoder"]);
+    job.model.content = None;
+    assert_eq!(fields(job.training_places()), ["storage"]);
+}
+
+#[test]
 fn the_example_resolves() {
     let job = resolved(EXAMPLE);
     assert_eq!(job.name, "movielens-100k");

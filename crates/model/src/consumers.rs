@@ -198,7 +198,7 @@ mod tests {
         let shares = kind.one_hot(2).to_kind(Kind::Float).transpose(0, 1).contiguous();
         let known = Tensor::ones([40], (Kind::Float, Device::Cpu));
         // One item's content says the opposite of its consumers.
-        let _ = shares.narrow(1, 7, 1).copy_(&Tensor::from_slice(&[1.0_f32, 0.0]).view([2, 1]));
+        shares.narrow(1, 7, 1).copy_(&Tensor::from_slice(&[1.0_f32, 0.0]).view([2, 1]));
         let logits = place(&vectors(16, 1), &shares, &known, &[20; 40]).unwrap();
         assert_eq!(logits.argmax(0, false).int64_value(&[7]), 1);
     }

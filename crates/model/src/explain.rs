@@ -236,11 +236,14 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
-    use crate::config::{Config, Likelihood};
+    use crate::config::{Config, ContentConfig, Likelihood};
     use crate::encoder::Strategy;
     use crate::vae::FacetVae;
 
-    fn model(likelihood: Likelihood, strategy: Strategy) -> FacetVae {
+    /// What training finds alone decides facets, but they see some of the whole history and have biases of their own.
+    const CONTENT: ContentConfig = ContentConfig { sources: 1, temperature: 0.3, drift: 1.0, context: 0.3 };
+
+    fn model(likelihood: Likelihood, strategy: Strategy, content: Option<ContentConfig>) -> FacetVae {
         let mut model = FacetVae::new(Config {
             items: 41,
             facets: 3,
@@ -252,7 +255,7 @@ mod tests {
             kl_weight: 0.2,
             kl_anneal_steps: 0,
             seed: 4,
-            content: None,
+            content,
         })
         .unwrap();
         model.strategy = strategy;
@@ -260,7 +263,9 @@ mod tests {
         for (name, parameter) in model.parameters() {
             if name.ends_with("bias") {
                 let _guard = tch::no_grad_guard();
-                let _ = parameter.shallow_clone().fill_(0.05);
+                let facet = Tensor::arange(parameter.size()[0], (Kind::Float, Device::Cpu)) * 0.05 + 0.05;
+                let own = if name.contains("facet") { facet.unsqueeze(1) } else { Tensor::from(0.05_f32) };
+                parameter.shallow_clone().copy_(&own);
             }
         }
         model
@@ -291,7 +296,7 @@ mod tests {
     /// At a low temperature most items have next to nothing of a facet, and one item makes out nearly all of it.
     #[test]
     fn an_item_that_makes_out_nearly_all_of_a_facet_is_left_out_as_exactly() {
-        let mut model = model(Likelihood::Multinomial, Strategy::Table);
+        let mut model = model(Likelihood::Multinomial, Strategy::Table, None);
         model = FacetVae::new(Config { temperature: 0.025, ..model.config().clone() }).unwrap();
         let (items, weights) = ([0_i64, 2, 3], [1.0_f32, 1.0, 1.0]);
         let batch = BatchInput { offsets: &[0, 3], items: &items, weights: Some(&weights), user_keys: &[1] };
@@ -334,8 +339,9 @@ mod tests {
         #[values(None, Some(&[40_i64, 3, 5, 8, 20, 31][..]))] allowed: Option<&[i64]>,
         // Without, what somebody has already is recommended too, and isn't its own reason.
         #[values(true, false)] exclude_seen: bool,
+        #[values(None, Some(CONTENT))] content: Option<ContentConfig>,
     ) {
-        let model = model(likelihood, strategy);
+        let model = model(likelihood, strategy, content);
         let histories: [&[i64]; 4] = [&[30, 2, 17, 9, 4], &[], &[9], &[1, 2]];
         let mut offsets = vec![0];
         offsets.extend(histories.iter().scan(0, |end, items| {
@@ -379,7 +385,7 @@ mod tests {
 
     #[test]
     fn of_a_long_history_what_is_tried_is_as_exact() {
-        let model = model(Likelihood::Multinomial, Strategy::Table);
+        let model = model(Likelihood::Multinomial, Strategy::Table, None);
         let items: Vec<i64> = (0..38).collect();
         let weights: Vec<f32> = items.iter().map(|item| 0.5 + *item as f32 / 40.0).collect();
         let batch = BatchInput { offsets: &[0, 38], items: &items, weights: Some(&weights), user_keys: &[1] };
@@ -401,7 +407,7 @@ mod tests {
 
     #[test]
     fn users_of_later_slices_are_explained_like_those_of_the_first() {
-        let model = model(Likelihood::Multinomial, Strategy::Table);
+        let model = model(Likelihood::Multinomial, Strategy::Table, None);
         let users = 2 * USERS + 3;
         let items: Vec<i64> = (0..users as i64).flat_map(|user| [user % 41, (user * 7 + 1) % 41]).collect();
         let offsets: Vec<i64> = (0..=users as i64).map(|user| 2 * user).collect();
@@ -423,7 +429,7 @@ mod tests {
 
     #[test]
     fn lists_of_another_batch_are_refused() {
-        let scorer = model(Likelihood::Multinomial, Strategy::Table).scorer(Some(&[1, 2])).unwrap();
+        let scorer = model(Likelihood::Multinomial, Strategy::Table, None).scorer(Some(&[1, 2])).unwrap();
         let batch = BatchInput { offsets: &[0, 1], items: &[9], weights: None, user_keys: &[77] };
         let list = |item, facet| vec![vec![Recommendation { item, score: 0.0, facet }]];
         for lists in [vec![], list(1, 3), list(7, 0)] {

@@ -43,8 +43,8 @@ pub(super) struct Reading<'a> {
 
 /// An encoder, read.
 enum Opened {
-    Text(TextEncoder),
-    Image(ImageEncoder),
+    Text(Box<TextEncoder>),
+    Image(Box<ImageEncoder>),
 }
 
 impl Opened {
@@ -139,8 +139,8 @@ impl<'a> Reading<'a> {
         };
         let layers = self.encoder.layers.as_deref();
         Ok(match self.images {
-            Some(_) => Opened::Image(ImageEncoder::open(here.path(), device, layers, pooling)?),
-            None => Opened::Text(TextEncoder::open(here.path(), device, layers, pooling)?),
+            Some(_) => Opened::Image(Box::new(ImageEncoder::open(here.path(), device, layers, pooling)?)),
+            None => Opened::Text(Box::new(TextEncoder::open(here.path(), device, layers, pooling)?)),
         })
     }
 

@@ -5,11 +5,17 @@ use serde_json::json;
 
 use super::*;
 
-/// A job with secrets of its own, `storage` and `city`, and a template of its training.
+/// A job with secrets of its own, `storage`, `models` and `city`, and a template of its training.
 fn spec(template: &Value) -> Value {
     json!({
         "storage": {"uri": "s3://teasel/films", "secretRef": {"name": "storage"}},
-        "data": {"interactions": {"location": {"uri": "s3://x"}, "columns": {"user": "u", "item": "i"}}},
+        "data": {
+            "interactions": {"location": {"uri": "s3://x"}, "columns": {"user": "u", "item": "i"}},
+            "items": {"location": {"uri": "s3://y"}, "columns": {"item": "i", "text": ["title"]}},
+        },
+        "model": {"content": {"text": {"encoder": {
+            "location": {"uri": "s3://models/bert", "secretRef": {"name": "models"}}
+        }}}},
         "training": {"template": template},
         "scoring": {"tenants": [{"name": "city", "output": {"uri": "s3://city/lists", "secretRef": {"name": "city"}}}]}
     })
@@ -52,6 +58,7 @@ const OWN: &str = "which holds the credentials of a place of the job";
 #[case::a_tenant_s_own(json!({"containers": [{"name": "worker", "envFrom": [{"secretRef": {"name": "city"}}]}]}), &[], Some(("containers[0].envFrom[0].secretRef.name", "city", OWN)))]
 #[case::a_tenant_s_own_though_allowed(json!({"containers": [{"name": "worker", "envFrom": [{"secretRef": {"name": "city"}}]}]}), &["city"], Some(("containers[0].envFrom[0].secretRef.name", "city", OWN)))]
 #[case::the_storage_s_though_allowed(json!({"volumes": [{"name": "v", "secret": {"secretName": "storage"}}]}), &["storage"], Some(("volumes[0].secret.secretName", "storage", OWN)))]
+#[case::an_encoder_s_though_allowed(json!({"volumes": [{"name": "v", "secret": {"secretName": "models"}}]}), &["models"], Some(("volumes[0].secret.secretName", "models", OWN)))]
 #[case::allowed_beside_the_job_s_own(json!({"imagePullSecrets": [{"name": "registry"}]}), &["registry", "city"], None)]
 fn a_template_names_only_secrets_that_are_allowed_and_not_the_job_s_own(
     #[case] pod: Value,
@@ -85,6 +92,8 @@ fn a_second_container_is_refused() {
 #[rstest]
 #[case("/storage", "storage.uri")]
 #[case("/data/interactions/location", "data.interactions.location.uri")]
+#[case("/data/items/location", "data.items.location.uri")]
+#[case("/model/content/text/encoder/location", "model.content.text.encoder.location.uri")]
 #[case("/scoring/tenants/0/output", "scoring.tenants[0].output.uri")]
 fn a_place_is_a_url(#[case] pointer: &str, #[case] field: &str) {
     let mut spec = spec(&json!({}));
