@@ -77,7 +77,7 @@ fn contents_are_read_once_and_place_items_alike_whoever_read_them() {
     let read = parts(&storage);
     assert_eq!(read.len(), 3, "1,300 texts in chunks of 512");
     let all = contents(&read);
-    assert!((1200..=1300).contains(&all), "{all}");
+    assert!((1100..=1300).contains(&all), "{all}");
 
     assert!(run(true) == first, "the same contents place items alike");
     assert_eq!(parts(&storage), read, "nothing is read again");
