@@ -74,9 +74,9 @@ impl ContentPlacement {
         Ok(Self { consumers: cosines.f_select(0, 0)?.f_zeros_like()?, cosines, known })
     }
 
-    /// Adds where the items' consumers place them, told by `vectors` of who has what ([`item_vectors`], `[items, rank]`),
-    /// as [`consumers::place`] does. `temperature` is that of the content's routing, `counts` are how many training users
-    /// each item has.
+    /// Adds where the items' consumers place them, told by `vectors` of who has what, `[items, rank]`: those of
+    /// [`item_vectors`](crate::item_vectors). `temperature` is that of the content's routing, `counts` are how many training
+    /// users each item has.
     ///
     /// # Errors
     /// [`ModelError::Input`] where vectors or counts are of other items.
