@@ -8,6 +8,7 @@ const MINIMAL: &str = include_str!("jobs/minimal.yaml");
 const FULL: &str = include_str!("jobs/full.yaml");
 const SCHEDULE: &str = include_str!("jobs/schedule.yaml");
 const EXAMPLE_FOR_KUBERNETES: &str = include_str!("../../../examples/movielens-100k/kubernetes.yaml");
+const EXAMPLE_WITH_CONTENT: &str = include_str!("../../../examples/movielens-100k/content.yaml");
 const EXAMPLE: &str = include_str!("../../../examples/movielens-100k/job.yaml");
 
 fn resolved(yaml: &str) -> resolved::Job {
@@ -58,6 +59,23 @@ fn training_reaches_encoders_and_images_and_prepare_does_not() {
     assert_eq!(fields(job.training_places()), ["storage", "model.content.text.encoder"]);
     job.model.content = None;
     assert_eq!(fields(job.training_places()), ["storage"]);
+}
+
+/// But for its name, what is read of the films, reasons and where lists go.
+#[test]
+fn the_example_with_content_is_the_same_but_for_that() {
+    let (mut ours, other) = (resolved(EXAMPLE_WITH_CONTENT), resolved(EXAMPLE));
+    let content = ours.model.content.take().unwrap();
+    assert_eq!(content.sources(), 1);
+    assert_eq!(content.text.unwrap().location.uri, "encoder");
+    ours.name = other.name.clone();
+    if let (Some(ours), Some(other)) = (&mut ours.data.items, &other.data.items) {
+        ours.columns.text = other.columns.text.clone();
+    }
+    for (ours, other) in ours.scoring.tenants.iter_mut().zip(&other.scoring.tenants) {
+        (ours.output, ours.explanations) = (other.output.clone(), other.explanations);
+    }
+    assert_eq!(ours, other);
 }
 
 #[test]

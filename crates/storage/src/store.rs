@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use backon::{BackoffBuilder, ExponentialBuilder};
 use bytes::Bytes;
 use futures::TryStreamExt;
-use object_store::path::Path;
+use object_store::path::{Path, PathPart};
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload, UpdateVersion};
 use url::Url;
 
@@ -86,6 +86,15 @@ impl Store {
     /// The place `path` below this one.
     pub fn sub(&self, path: &str) -> Store {
         Store { prefix: self.path(path), ..self.clone() }
+    }
+
+    /// The object at `path` in this place, whose name is somebody else's: nothing of it is escaped, where [`Self::path`] would.
+    /// `None` where that is no path, such as one that leads out.
+    pub fn named(&self, path: &str) -> Option<Store> {
+        let below: Option<Vec<PathPart<'_>>> =
+            path.split('/').filter(|part| !part.is_empty()).map(|part| PathPart::parse(part).ok()).collect();
+        let prefix = self.prefix.parts().chain(below?).collect();
+        Some(Store { prefix, ..self.clone() })
     }
 
     /// The folder that this place lies in.

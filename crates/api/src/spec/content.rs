@@ -65,7 +65,7 @@ pub struct EncoderSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 16))]
     pub layers: Option<Vec<u32>>,
-    /// pooling makes one vector of all tokens: Mean, Cls (the first one's) or LastToken. Defaults to Mean for text, to Cls
+    /// pooling makes one vector of all tokens: Mean, Cls (the first one's) or LastToken. Unset means Mean for text and Cls
     /// for images.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "choice::<Pooling>")]

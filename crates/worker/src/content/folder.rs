@@ -1,5 +1,6 @@
 //! An encoder's folder, wherever it lies.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
@@ -10,6 +11,16 @@ use crate::error::TaskError;
 
 /// Ends of the names of files that encoders are read from.
 const READ: [&str; 2] = [".json", ".safetensors"];
+
+/// All weights in one file, and what names the files of several.
+const WHOLE: &str = "model.safetensors";
+const INDEX: &str = "model.safetensors.index.json";
+
+/// What changes when a file does. On disks that is the time of its change, without the inode that stores add: a copy on
+/// another node is the same.
+pub(super) fn tag(store: &Store, e_tag: Option<String>, changed: &impl ToString) -> String {
+    e_tag.filter(|_| store.local_folder().is_none()).unwrap_or_else(|| changed.to_string())
+}
 
 /// The files of an encoder, at one moment.
 pub(super) struct EncoderFolder {
@@ -44,7 +55,7 @@ impl EncoderFolder {
         let mut files = Vec::new();
         for (name, object) in store.list("").await? {
             if !name.contains('/') && READ.iter().any(|end| name.ends_with(end)) {
-                let tag = object.e_tag.unwrap_or_else(|| object.last_modified.to_string());
+                let tag = tag(&store, object.e_tag, &object.last_modified);
                 hasher.update(format!("{name}\n{}\n{tag}\n", object.size));
                 files.push(name);
             }
@@ -56,13 +67,24 @@ impl EncoderFolder {
         Ok(Self { field, store, files, version: hex::encode(hasher.finalize()) })
     }
 
-    /// Brings the files here, if they aren't.
+    /// Brings the files here that are read, if they aren't: of weights those of `model.safetensors`, else the shards that
+    /// its index names.
     pub(super) async fn fetch(&self) -> Result<LocalFolder, TaskError> {
         if let Some(path) = self.store.local_folder() {
             return Ok(LocalFolder { path, _copied: None });
         }
         let copied = tempfile::tempdir().map_err(|source| TaskError::scratch("copy an encoder", source))?;
-        for name in &self.files {
+        let is_json = |name: &&String| name.ends_with(".json");
+        for name in self.files.iter().filter(is_json) {
+            self.store.download(name, &copied.path().join(name)).await?;
+        }
+        let index = std::fs::read(copied.path().join(INDEX)).unwrap_or_default();
+        let index: serde_json::Value = serde_json::from_slice(&index).unwrap_or_default();
+        let is_whole = self.files.iter().any(|name| name == WHOLE);
+        let shards: BTreeSet<&str> =
+            index["weight_map"].as_object().into_iter().flatten().filter_map(|(_, shard)| shard.as_str()).collect();
+        let is_read = |name: &&String| if is_whole { *name == WHOLE } else { shards.contains(name.as_str()) };
+        for name in self.files.iter().filter(is_read) {
             self.store.download(name, &copied.path().join(name)).await?;
         }
         Ok(LocalFolder { path: copied.path().to_owned(), _copied: Some(copied) })
@@ -77,7 +99,7 @@ impl EncoderFolder {
                 TaskError::Configuration(format!("{}: {}: {}", self.field, there(&file), there(&reason)))
             }
             Configuration(reason) => TaskError::Configuration(format!("{}: {}", self.field, there(&reason))),
-            Torch(error) => TaskError::Torch(error),
+            error @ Torch(_) => TaskError::bug(format!("{}: {error}", self.field)),
             Item { item, reason } => TaskError::bug(format!("content {item}: {reason}")),
         }
     }

@@ -9,6 +9,7 @@ use teasel_api::resolved::Items;
 use teasel_data::Catalogue;
 use teasel_storage::{StorageError, Store};
 
+use super::folder::tag;
 use crate::error::TaskError;
 use crate::places;
 
@@ -60,14 +61,12 @@ impl Contents {
     pub(super) async fn images(catalogue: &Catalogue, folder: &Store) -> Result<Self, TaskError> {
         let described = stream::iter(&catalogue.images).map(|path| async move {
             let Some(path) = path else { return Ok(None) };
-            let known = match folder.head(path).await? {
-                None => String::new(),
-                Some(object) => {
-                    let tag = object.e_tag.unwrap_or_else(|| object.last_modified.to_string());
-                    format!("{}\n{tag}", object.size)
-                }
+            let known = match folder.named(path) {
+                None => None,
+                Some(image) => image.head("").await?,
             };
-            let hash = hash(format!("{}\n{known}", folder.uri_of(path)).as_bytes());
+            let known = known.map(|object| (object.size, tag(folder, object.e_tag, &object.last_modified)));
+            let hash = hash(format!("{}\n{path}\n{known:?}", folder.uri()).as_bytes());
             Ok::<_, StorageError>(Some((hash, Content::Image(path.clone()))))
         });
         let described: Vec<_> = described.buffered(ASKED_AT_ONCE).try_collect().await?;
@@ -83,7 +82,8 @@ pub(super) async fn image_folder(items: &Items) -> Result<Store, TaskError> {
 
 /// The bytes of an image, or why there are none.
 pub(super) async fn image(folder: &Store, path: &str) -> Result<Result<Bytes, String>, TaskError> {
-    Ok(folder.get_optional(path).await?.ok_or_else(|| format!("{} is missing", folder.uri_of(path))))
+    let Some(image) = folder.named(path) else { return Ok(Err(format!("{path:?} is no path in its folder"))) };
+    Ok(image.get_optional("").await?.ok_or_else(|| format!("{} is missing", image.uri())))
 }
 
 /// Hash of what decides an answer: 32 hexadecimal digits.
@@ -138,5 +138,6 @@ mod tests {
         assert_ne!(before.of_items[0], after.of_items[0]);
         assert_eq!(before.of_items[2], after.of_items[2]);
         assert!(image(&store, "missing.png").await.unwrap().unwrap_err().ends_with("missing.png is missing"));
+        assert!(image(&store, "../a.png").await.unwrap().is_err());
     }
 }

@@ -69,15 +69,17 @@ pub(crate) async fn read(
         reading.read_own(reader.rank, reader.device, reader.report).await?;
         all.push((kind, reading));
     }
-    if reader.rank.0 == 0 {
-        for (kind, reading) in &mut all {
-            let (vectors, unreadable) = reading.gather(reader.report).await?;
-            contained.vectors.extend(vectors);
-            if unreadable > 0 {
-                contained
-                    .notices
-                    .push(format!("the {kind}s of {unreadable} items can't be read: they count as without"));
-            }
+    // All wait here, where progress counts: later on, ranks wait for each other for a fixed time.
+    for (kind, reading) in &mut all {
+        reading.wait(reader.report).await?;
+        if reader.rank.0 > 0 {
+            continue;
+        }
+        let (vectors, unreadable) = reading.vectors().await?;
+        contained.vectors.extend(vectors);
+        if unreadable > 0 {
+            let notice = format!("the {kind}s of {unreadable} items can't be read: they count as without");
+            contained.notices.push(notice);
         }
     }
     Ok(contained)

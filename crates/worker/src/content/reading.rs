@@ -20,9 +20,10 @@ const VERSION: u32 = 1;
 /// Contents of a chunk. Few enough that a killed attempt loses little, many enough that files are few.
 const TEXTS_OF_A_CHUNK: usize = 512;
 const IMAGES_OF_A_CHUNK: usize = 64;
-/// How often rank 0 looks for what the others have read, and how long without any.
+/// How often a rank looks for what the others have read, and how long without any. Whoever started the workers ends those
+/// that wait for one that is gone; a large model takes a long time for a chunk.
 const POLL: Duration = Duration::from_millis(300);
-const PATIENCE: Duration = Duration::from_secs(30 * 60);
+const PATIENCE: Duration = Duration::from_secs(6 * 60 * 60);
 /// Name of the tensor in a part's file: `[contents, layers, width]`.
 const VECTORS: &str = "vectors";
 
@@ -39,6 +40,9 @@ pub(super) struct Reading<'a> {
     ids: &'a [String],
     on_bad_items: OnBadItems,
     features: Features,
+    /// Hashes of contents that nobody has read yet, as far as `parts_seen` tell.
+    left: BTreeSet<String>,
+    parts_seen: usize,
 }
 
 /// An encoder, read.
@@ -79,25 +83,27 @@ impl<'a> Reading<'a> {
         let key = serde_json::json!([VERSION, folder.version, encoder.layers, encoder.pooling]);
         let key = super::items::hash(key.to_string().as_bytes());
         let features = Features::open(storage, &key).await?;
-        Ok(Self { kind, encoder, folder, contents, images, ids, on_bad_items, features })
+        let left = contents.distinct.keys().cloned().collect();
+        let own =
+            Self { kind, encoder, folder, contents, images, ids, on_bad_items, features, left, parts_seen: 0 };
+        Ok(own.caught_up())
     }
 
-    /// Contents that nobody has to read any more. One that couldn't be read is tried again where that is an error.
-    fn done(&self) -> BTreeSet<&str> {
+    fn caught_up(mut self) -> Self {
+        self.catch_up();
+        self
+    }
+
+    /// Takes from what is left what has been read. A content that couldn't be read is tried again where that is an error.
+    fn catch_up(&mut self) {
         let skips = self.on_bad_items == OnBadItems::Skip;
-        self.features
-            .parts()
-            .iter()
-            .flat_map(|part| part.contents.iter().chain(part.unreadable.iter().filter(move |_| skips)))
-            .map(String::as_str)
-            .collect()
-    }
-
-    /// How many contents are there, and how many of them have been read.
-    fn count(&self) -> (usize, usize) {
-        let done = self.done();
-        let read = self.contents.distinct.keys().filter(|hash| done.contains(hash.as_str())).count();
-        (read, self.contents.distinct.len())
+        for part in self.features.parts().iter().skip(self.parts_seen) {
+            let unreadable = part.unreadable.iter().filter(|_| skips);
+            for hash in part.contents.iter().chain(unreadable) {
+                self.left.remove(hash);
+            }
+        }
+        self.parts_seen = self.features.parts().len();
     }
 
     /// Reads what is this rank's, one chunk after the other, and keeps it.
@@ -109,7 +115,7 @@ impl<'a> Reading<'a> {
     ) -> Result<(), TaskError> {
         let length = if self.images.is_some() { IMAGES_OF_A_CHUNK } else { TEXTS_OF_A_CHUNK };
         let all = self.contents.distinct.keys().map(String::as_str);
-        let chunks: Vec<Vec<String>> = chunks_of(all, &self.done(), rank, length)
+        let chunks: Vec<Vec<String>> = chunks_of(all, &self.left, rank, length)
             .into_iter()
             .map(|chunk| chunk.into_iter().map(str::to_owned).collect())
             .collect();
@@ -127,8 +133,8 @@ impl<'a> Reading<'a> {
     }
 
     fn report(&self, report: &dyn Fn(String)) {
-        let (read, all) = self.count();
-        report(format!("reading items: {read} of {all} {}s", self.kind));
+        let all = self.contents.distinct.len();
+        report(format!("reading items: {} of {all} {}s", all - self.left.len(), self.kind));
     }
 
     fn open(&self, here: &LocalFolder, device: Device) -> Result<Opened, ContentError> {
@@ -157,7 +163,18 @@ impl<'a> Reading<'a> {
             let bytes: Vec<&[u8]> = inputs.iter().map(|(_, bytes)| &bytes[..]).collect();
             match opened.encode(&bytes) {
                 Ok(vectors) => {
-                    read.vectors = Some(vectors);
+                    let good = finite_rows(&vectors)?;
+                    let rows: Vec<i64> = (0..).zip(&good).filter(|(_, good)| **good).map(|(row, _)| row).collect();
+                    let reason = "the encoder makes no numbers of it";
+                    let (kept, bad): (Vec<_>, Vec<_>) = inputs.into_iter().zip(good).partition(|(_, good)| *good);
+                    for ((hash, _), _) in bad {
+                        read.unreadable.push(self.refuse(hash, reason)?);
+                    }
+                    inputs = kept.into_iter().map(|(input, _)| input).collect();
+                    if !rows.is_empty() {
+                        let rows = Tensor::f_from_slice(&rows)?.f_to_device(vectors.device())?;
+                        read.vectors = Some(vectors.f_index_select(0, &rows)?);
+                    }
                     break;
                 }
                 Err(ContentError::Item { item, reason }) if item < inputs.len() => {
@@ -208,36 +225,32 @@ impl<'a> Reading<'a> {
             }
         };
         let part = FeaturePart { file, contents: read.hashes, unreadable: read.unreadable, nonce };
-        Ok(self.features.add(part).await?)
+        self.features.add(part).await?;
+        self.catch_up();
+        Ok(())
     }
 
-    /// Waits until everything is read, by whatever rank, and gives each layer's vectors; with how many items' contents
-    /// can't be read.
-    pub(super) async fn gather(
-        &mut self,
-        report: &dyn Fn(String),
-    ) -> Result<(Vec<ContentVectors>, usize), TaskError> {
-        let (mut newest, mut since) = (self.count().0, Instant::now());
-        loop {
-            let (read, all) = self.count();
-            if read == all {
-                break;
-            }
-            if read > newest {
-                (newest, since) = (read, Instant::now());
+    /// Waits until everything is read, by whatever rank.
+    pub(super) async fn wait(&mut self, report: &dyn Fn(String)) -> Result<(), TaskError> {
+        let (mut newest, mut since) = (self.left.len(), Instant::now());
+        while !self.left.is_empty() {
+            if self.left.len() < newest {
+                (newest, since) = (self.left.len(), Instant::now());
             }
             if since.elapsed() > PATIENCE {
-                let reason = format!("{} of {all} {}s aren't read by the other ranks", all - read, self.kind);
+                let reason = format!("{newest} {}s aren't read by the other ranks", self.kind);
                 return Err(teasel_c10d::Error::Timeout(reason).into());
             }
             self.report(report);
             tokio::time::sleep(POLL).await;
             self.features.refresh().await?;
+            self.catch_up();
         }
-        self.vectors().await
+        Ok(())
     }
 
-    async fn vectors(&self) -> Result<(Vec<ContentVectors>, usize), TaskError> {
+    /// Each layer's vectors, once everything is read; and how many items' contents can't be read.
+    pub(super) async fn vectors(&self) -> Result<(Vec<ContentVectors>, usize), TaskError> {
         let items = self.contents.of_items.len();
         let mut owners: BTreeMap<&str, Vec<i64>> = BTreeMap::new();
         for (item, hash) in self.contents.of_items.iter().enumerate() {
@@ -284,6 +297,15 @@ impl<'a> Reading<'a> {
         let unreadable = described - known.iter().filter(|known| **known).count();
         Ok(((0..layers as i64).map(of_layer).collect::<Result<_, TaskError>>()?, unreadable))
     }
+}
+
+/// Which contents' vectors are numbers.
+fn finite_rows(vectors: &Tensor) -> Result<Vec<bool>, TaskError> {
+    let finite = vectors.f_isfinite()?.f_flatten(1, -1)?.f_all_dim(1, false)?;
+    let finite = finite.f_to_kind(Kind::Int64)?.f_to_device(Device::Cpu)?.f_contiguous()?;
+    let mut numbers = vec![0_i64; finite.numel()];
+    finite.f_copy_data(&mut numbers, finite.numel())?;
+    Ok(numbers.into_iter().map(|number| number != 0).collect())
 }
 
 /// A part's file.

@@ -167,6 +167,7 @@ impl Rank<'_> {
             (Some(loaded), _) => restore(loaded)?,
             // Another run's tensors, but this run's own count of epochs and its own best.
             (None, Some(run)) => {
+                self.refuse_other_content(storage, run).await?;
                 let other = restore(load_other(storage, run).await?)?;
                 let notice =
                     format!("starting from the parameters of run {run} at step {}", other.position.global_step);
@@ -181,6 +182,16 @@ impl Rank<'_> {
         }
         restored.notices.iter().for_each(|notice| tracing::warn!("{notice}"));
         Ok((Start::Train { position: Box::new(position) }, Some(Lead { writer, restored })))
+    }
+
+    /// Where items belong comes with the parameters of the run that training goes on from.
+    async fn refuse_other_content(&self, storage: &Store, run: &str) -> Result<(), TaskError> {
+        let other = RunRecord::load(storage, run).await?.map(|record| record.job.model.content);
+        if other.is_some_and(|content| content != self.task.job.model.content) {
+            let reason = "has another model.content, which decides where its items belong: leave resumeFrom out";
+            return Err(TaskError::Configuration(format!("training.resumeFrom: run {run} {reason}")));
+        }
+        Ok(())
     }
 
     /// This rank's part of the dataset, and what it is trained by.
