@@ -96,7 +96,9 @@ async fn a_job_in_a_cluster_publishes_what_one_machine_does_and_tenants_see_noth
     let metrics = status["metrics"].as_array().unwrap();
     for name in ["ndcg@100", "ease/ndcg@100", "facets/independence", "cold/ndcg@100"] {
         let told = metrics.iter().find(|metric| metric["name"] == name).unwrap_or_else(|| panic!("no {name}"));
-        assert_eq!(told["value"].as_f64(), here["metrics"][name].as_f64(), "{name}");
+        // Sums over people round by how many threads share them, on some processors.
+        let (ours, theirs) = (told["value"].as_f64().unwrap(), here["metrics"][name].as_f64().unwrap());
+        assert!((ours - theirs).abs() <= 1e-6 * theirs.abs(), "{name}: {ours} in the cluster, {theirs} here");
     }
     let run = status["run"].as_str().unwrap();
     assert_eq!(run, job["metadata"]["uid"].as_str().unwrap());
