@@ -21,11 +21,9 @@ pub(super) fn resolve(
     let columns = items.map(|items| &items.columns);
     let texts = columns.and_then(|columns| columns.text.as_ref()).is_some_and(|columns| !columns.is_empty());
     let images = columns.is_some_and(|columns| columns.image.is_some());
-    for (name, encoder, column, has_column) in
-        [("text", &spec.text, "text", texts), ("image", &spec.image, "image", images)]
-    {
+    for (name, encoder, has_column) in [("text", &spec.text, texts), ("image", &spec.image, images)] {
         if encoder.is_some() && !has_column {
-            let hint = format!("name it in data.items.columns.{column}");
+            let hint = format!("name it in data.items.columns.{name}");
             found.add_with_hint(&path.field(name), format!("needs a column of items' {name}s"), Some(hint));
         }
     }

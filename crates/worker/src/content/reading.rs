@@ -84,14 +84,10 @@ impl<'a> Reading<'a> {
         let key = super::items::hash(key.to_string().as_bytes());
         let features = Features::open(storage, &key).await?;
         let left = contents.distinct.keys().cloned().collect();
-        let own =
+        let mut own =
             Self { kind, encoder, folder, contents, images, ids, on_bad_items, features, left, parts_seen: 0 };
-        Ok(own.caught_up())
-    }
-
-    fn caught_up(mut self) -> Self {
-        self.catch_up();
-        self
+        own.catch_up();
+        Ok(own)
     }
 
     /// Takes from what is left what has been read. A content that couldn't be read is tried again where that is an error.
@@ -277,14 +273,13 @@ impl<'a> Reading<'a> {
             let vectors = from_bytes(&folder.get_checked(file).await?)
                 .map_err(|message| StorageError::Corrupt { uri: folder.uri_of(&file.name), message })?;
             let rows = vectors.f_index_select(0, &Tensor::f_from_slice(&sources)?)?;
-            let target = match all.take() {
+            let mut target = match all.take() {
                 Some(target) => target,
                 None => {
                     let shape = [items as i64, vectors.size()[1], vectors.size()[2]];
                     Tensor::f_zeros(shape, (Kind::Float, Device::Cpu))?
                 }
             };
-            let mut target = target;
             let _ = target.f_index_copy_(0, &Tensor::f_from_slice(&places)?, &rows)?;
             all = Some(target);
         }

@@ -61,7 +61,7 @@ pub(super) struct Names<'a> {
     /// The facets' names; an empty one is none.
     pub(super) facets: &'a [String],
     /// What items have in common, where reasons are asked for.
-    pub(super) labels: Option<Labels>,
+    pub(super) labels: Option<&'a Labels>,
 }
 
 /// Writes recommendations of one shard, user by user, to a local file.

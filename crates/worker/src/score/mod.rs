@@ -170,13 +170,12 @@ impl Shard<'_> {
         let mut writer = ListsWriter::create(&path, &task.run, &self.model.manifest.model_id())?;
         let mut scorer = self.model.vae.scorer(self.allowed)?;
         let popular = Popular::new(&self.model.catalogue.counts, self.allowed);
-        let names = Names {
-            items: &self.model.catalogue.ids,
-            facets: &self.model.manifest.facet_names,
-            labels: tenant.explanations.then(|| Labels::of(&self.model.catalogue)),
-        };
         let shows_people = self.context.index == 0 && tenant.report_people > 0;
-        let mut gallery = shows_people.then(|| Gallery::new(self.model, tenant, &task.run));
+        let labels = (tenant.explanations || shows_people).then(|| Labels::of(&self.model.catalogue));
+        let labels = labels.as_ref();
+        let names = Names { items: &self.model.catalogue.ids, facets: &self.model.manifest.facet_names, labels };
+        let gallery = labels.filter(|_| shows_people);
+        let mut gallery = gallery.map(|labels| Gallery::new(self.model, labels, tenant, &task.run));
         let (mut done, mut cold, started) = (0u64, 0u64, Instant::now());
         let mut batches = Box::pin(users.stream(self.context.index, task.shards, BATCH_USERS));
         while let Some(batch) = batches.next().await {

@@ -21,7 +21,7 @@ const SHORTEST: usize = 5;
 /// The first people of a tenant whose histories are long enough.
 pub(super) struct Gallery<'a> {
     catalogue: &'a Catalogue,
-    labels: Labels,
+    labels: &'a Labels,
     exclude_seen: bool,
     /// Of a person's list.
     length: usize,
@@ -31,7 +31,7 @@ pub(super) struct Gallery<'a> {
 
 impl<'a> Gallery<'a> {
     /// So many people of a tenant as it asks for, recommended to by a run's model.
-    pub(super) fn new(model: &'a StoredModel, tenant: &Tenant, run: &str) -> Self {
+    pub(super) fn new(model: &'a StoredModel, labels: &'a Labels, tenant: &Tenant, run: &str) -> Self {
         let people = People {
             tenant: tenant.name.clone(),
             run: run.to_owned(),
@@ -40,7 +40,7 @@ impl<'a> Gallery<'a> {
         };
         Gallery {
             catalogue: &model.catalogue,
-            labels: Labels::of(&model.catalogue),
+            labels,
             exclude_seen: tenant.exclude_seen,
             length: LISTED.min(tenant.top_k as usize),
             wanted: tenant.report_people as usize,
