@@ -64,6 +64,27 @@ pub fn job(
     Ok(file)
 }
 
+/// Holds a tenth of the films of the job `file` out of training.
+///
+/// # Errors
+/// Where the job can't be changed.
+pub fn hold_films_out(file: &Path) -> Result<()> {
+    let (job, last) = (std::fs::read_to_string(file)?, "heldOut: 0.2}");
+    ensure!(job.contains(last), "the example isn't what it was");
+    Ok(std::fs::write(file, job.replace(last, "heldOut: 0.2, coldItems: 0.1}"))?)
+}
+
+/// How films that nobody trains with are recommended: a metric's value and what it is by chance. `among` is `amongAll` or
+/// `amongCold`.
+///
+/// # Errors
+/// Where that isn't among what was `measured`.
+pub fn cold_films(measured: &Value, among: &str, metric: &str) -> Result<(f64, f64)> {
+    let found = &measured["coldItems"][among][metric];
+    let number = |name: &str| found[name].as_f64().with_context(|| format!("{among} has no {name} of {metric}"));
+    Ok((number("value")?, number("chance")?))
+}
+
 /// The films with a column of what is read of them.
 fn write_movies(target: &Path, hidden: &BTreeSet<String>) -> Result<()> {
     let movies = std::fs::read_to_string(workspace()?.join("examples/movielens-100k/data/movies.item"))?;
@@ -110,7 +131,9 @@ pub async fn hidden(storage: &Path, result: &Value) -> Result<Hidden> {
     let record = RunRecord::load(&store, run).await?.context("the run has no record")?;
     let dataset = Dataset::open(&store, &record.dataset).await?;
     let catalogue = dataset.catalogue().await?;
-    let mut vae = FacetVae::new(Config::from_spec(&record.job.model, dataset.items(), 1, 0))?;
+    let cold = dataset.cold_catalogue().await?.len();
+    let config = Config::from_spec(&record.job.model, dataset.items(), 1, 0).with_cold_items(cold);
+    let mut vae = FacetVae::new(config)?;
     vae.load_safetensors(&runs::model(storage, run))?;
     let placed = vae.placements()?.context("the run has no content")?;
     let looked: Vec<usize> = (0..catalogue.len())

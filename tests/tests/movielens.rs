@@ -57,6 +57,18 @@ async fn what_an_encoder_reads_makes_facets_of_genres_and_consumers_tell_those_o
     let names = measured["facetNames"].as_array().unwrap();
     assert!(names.iter().all(|name| !name.as_str().unwrap().is_empty()), "{names:?}");
 
+    let held_out = job("cold", &BTreeSet::new());
+    content::hold_films_out(&held_out).unwrap();
+    let cold = project.run(&held_out);
+    let cold = project.measured("cold", &cold).unwrap();
+    println!("{}", cold["coldItems"]);
+    for (among, metric, bar) in
+        [("amongAll", "ndcg@100", 3.0), ("amongAll", "recall@50", 3.0), ("amongCold", "recall@10", 2.0)]
+    {
+        let (value, chance) = content::cold_films(&cold, among, metric).unwrap();
+        assert!(value >= bar * chance, "{among} {metric}: {value} where chance is {chance}");
+    }
+
     let without = project.run(&job("hidden", &content::some_films(201).unwrap()));
     let found = content::hidden(&project.path("hidden-storage"), &without).await.unwrap();
     println!("{found:?}");

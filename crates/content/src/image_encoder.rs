@@ -7,7 +7,7 @@ use tch::{Device, Kind, Tensor};
 use crate::error::{ContentError, Result};
 use crate::picture::Preparation;
 use crate::pooling::Pooling;
-use crate::transformer::{Input, Transformer, known_layers};
+use crate::transformer::{Input, Transformer, Tuning, known_layers};
 
 /// Images that are read at once.
 const AT_ONCE: usize = 32;
@@ -41,6 +41,19 @@ impl ImageEncoder {
     /// Width of a layer's vectors.
     pub fn width(&self) -> i64 {
         self.transformer.width()
+    }
+
+    /// Makes what `tuning` trains: see [`Transformer::tune`].
+    ///
+    /// # Errors
+    /// Those of [`Transformer::tune`].
+    pub fn tune(&mut self, tuning: &Tuning, seed: u64) -> Result<()> {
+        self.transformer.tune(tuning, seed)
+    }
+
+    /// What is trained, by name: leaves that require gradients, which [`Self::encode`] leads back to.
+    pub fn trained(&self) -> Vec<(String, Tensor)> {
+        self.transformer.trained()
     }
 
     /// Layers whose vectors [`Self::encode`] returns.

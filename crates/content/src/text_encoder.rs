@@ -8,7 +8,7 @@ use tokenizers::{Tokenizer, TruncationParams};
 
 use crate::error::{ContentError, Result};
 use crate::pooling::Pooling;
-use crate::transformer::{Input, Transformer, known_layers};
+use crate::transformer::{Input, Transformer, Tuning, known_layers};
 
 const TOKENIZER: &str = "tokenizer.json";
 /// Files that may say how many tokens a text may have, and their fields for it.
@@ -55,6 +55,19 @@ impl TextEncoder {
     /// Width of a layer's vectors.
     pub fn width(&self) -> i64 {
         self.transformer.width()
+    }
+
+    /// Makes what `tuning` trains: see [`Transformer::tune`].
+    ///
+    /// # Errors
+    /// Those of [`Transformer::tune`].
+    pub fn tune(&mut self, tuning: &Tuning, seed: u64) -> Result<()> {
+        self.transformer.tune(tuning, seed)
+    }
+
+    /// What is trained, by name: leaves that require gradients, which [`Self::encode`] leads back to.
+    pub fn trained(&self) -> Vec<(String, Tensor)> {
+        self.transformer.trained()
     }
 
     /// Layers whose vectors [`Self::encode`] returns.

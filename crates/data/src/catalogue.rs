@@ -17,7 +17,7 @@ use crate::write::{column, properties};
 const LONGEST_NAME: usize = 80;
 
 /// All items that a model knows, by index: the one with the most training users first.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Catalogue {
     /// Ids, as in the raw files.
     pub ids: Vec<String>,
@@ -55,6 +55,17 @@ impl Catalogue {
             None if text.is_empty() => self.ids.get(item).cloned().unwrap_or_default(),
             None => text,
         }
+    }
+
+    /// These items, and behind them those of `other`.
+    pub fn followed_by(mut self, other: Catalogue) -> Self {
+        self.ids.extend(other.ids);
+        self.texts.extend(other.texts);
+        self.categories.extend(other.categories);
+        self.images.extend(other.images);
+        self.facets.extend(other.facets);
+        self.counts.extend(other.counts);
+        self
     }
 
     /// Index of each item by its id.
@@ -124,7 +135,7 @@ impl Catalogue {
         let reader = ParquetRecordBatchReaderBuilder::try_new(bytes)
             .and_then(|builder| builder.build())
             .map_err(|error| corrupt(&error))?;
-        let mut catalogue = Catalogue::bare(&Vocabulary::of(&[], &[]));
+        let mut catalogue = Catalogue::default();
         for batch in reader {
             let batch = batch.map_err(|error| corrupt(&error))?;
             let texts = |name: &str| -> Result<Vec<Option<String>>, DataError> {

@@ -113,6 +113,20 @@ impl Dataset {
         Catalogue::from_parquet(self.store.get_checked(file).await?, &self.store.uri_of(&file.name))
     }
 
+    /// Items of the item files that have a text or an image and no training user, by their ids. There are none where an
+    /// earlier release prepared the dataset.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn cold_catalogue(&self) -> Result<Catalogue, DataError> {
+        match &self.manifest.cold_catalogue {
+            None => Ok(Catalogue::default()),
+            Some(file) => {
+                Catalogue::from_parquet(self.store.get_checked(file).await?, &self.store.uri_of(&file.name))
+            }
+        }
+    }
+
     /// The training users of `shards`: [`shards_of`](crate::shards_of) a rank, or `0..VIRTUAL_SHARDS`.
     ///
     /// # Errors
@@ -150,6 +164,17 @@ impl Dataset {
         })
         .await?;
         Ok(read)
+    }
+
+    /// What each of the held-out users, in their order, has of the items that nobody trains with: indices into the
+    /// [`Self::cold_catalogue`].
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn held_out_cold_items(&self, set: HeldOutSet) -> Result<Csr, DataError> {
+        let mut found = Csr::empty(false);
+        self.visit_held_out(set, |row| found.push(row.cold_items, None)).await?;
+        Ok(found)
     }
 
     /// Which of the held-out users belong to each value of the tenant column, in their order. One empty value has all of

@@ -8,7 +8,8 @@ use crate::DataError;
 use crate::places::{InputFile, Part, Places, files};
 
 /// Version of the layout that this release writes. 2: held-out users have their tenants, items the facets that are known.
-pub(crate) const FORMAT_VERSION: u32 = 2;
+/// 3: items that nobody trains with are there too, and users have theirs.
+pub(crate) const FORMAT_VERSION: u32 = 3;
 /// The oldest version that it reads.
 pub(crate) const OLDEST_VERSION: u32 = 1;
 

@@ -10,18 +10,36 @@ use crate::raw::{Kind, RowSink, Value, Wanted};
 use crate::vocabulary::Vocabulary;
 use crate::{Catalogue, DataError};
 
-/// Reads the metadata of the items in `vocabulary`, and tells how many of them have any. Blocks.
+/// What item files say.
+pub(crate) struct Described {
+    /// The vocabulary.
+    pub(crate) catalogue: Catalogue,
+    /// Items outside of it that have a text or an image, by their ids.
+    pub(crate) cold: Catalogue,
+    /// How many of the vocabulary have metadata.
+    pub(crate) items: u64,
+}
+
+impl Described {
+    /// What is known without item files.
+    pub(crate) fn nothing(vocabulary: &Vocabulary) -> Self {
+        Described { catalogue: Catalogue::bare(vocabulary), cold: Catalogue::default(), items: 0 }
+    }
+}
+
+/// Reads the metadata of the items in `vocabulary` and of those outside. Blocks.
 pub(crate) fn read_metadata(
     inputs: &[InputFile],
     items: &Items,
     vocabulary: &Vocabulary,
     policy: (OnBadRows, u64),
     runtime: &tokio::runtime::Handle,
-) -> Result<(Catalogue, u64), DataError> {
-    let mut catalogue = Catalogue::bare(vocabulary);
+) -> Result<Described, DataError> {
+    let mut found = Described::nothing(vocabulary);
+    let mut cold = Vec::new();
     let index: HashMap<&str, usize> = vocabulary.ids.iter().enumerate().map(|(index, id)| (&**id, index)).collect();
     let mut first_rows = HashMap::new();
-    let (mut bad_rows, mut described) = (0, 0);
+    let mut bad_rows = 0;
     let column = |name: &str, kind| Wanted { name: name.to_owned(), kind, required: true, identifying: false };
     let mut wanted = vec![Wanted { identifying: true, ..column(&items.columns.item, Kind::Text) }];
     wanted.extend(items.columns.text.iter().map(|name| column(name, Kind::Text)));
@@ -38,12 +56,15 @@ pub(crate) fn read_metadata(
             policy,
             bad_rows: &mut bad_rows,
             first_rows: &mut first_rows,
-            described: &mut described,
-            catalogue: &mut catalogue,
+            found: &mut found,
+            cold: &mut cold,
         };
         crate::raw::read(file, items.format, &wanted, runtime, &mut sink)?;
     }
-    Ok((catalogue, described))
+    // By their ids, so that the files' order doesn't matter.
+    cold.sort_unstable_by(|left, right| left.id.cmp(&right.id));
+    cold.into_iter().for_each(|row| row.append_to(&mut found.cold));
+    Ok(found)
 }
 
 struct MetadataSink<'a> {
@@ -56,9 +77,35 @@ struct MetadataSink<'a> {
     bad_rows: &'a mut u64,
     /// File and row that described an item.
     first_rows: &'a mut HashMap<Box<str>, (usize, u64)>,
-    /// Items of the vocabulary that have had their row.
-    described: &'a mut u64,
-    catalogue: &'a mut Catalogue,
+    found: &'a mut Described,
+    cold: &'a mut Vec<ItemRow>,
+}
+
+/// What a row says of its item.
+struct ItemRow {
+    id: Box<str>,
+    text: Option<String>,
+    image: Option<String>,
+    categories: Vec<String>,
+    facet: Option<String>,
+}
+
+impl ItemRow {
+    fn replace(self, catalogue: &mut Catalogue, item: usize) {
+        catalogue.texts[item] = self.text;
+        catalogue.images[item] = self.image;
+        catalogue.categories[item] = self.categories;
+        catalogue.facets[item] = self.facet;
+    }
+
+    fn append_to(self, catalogue: &mut Catalogue) {
+        catalogue.ids.push(self.id.into());
+        catalogue.texts.push(self.text);
+        catalogue.images.push(self.image);
+        catalogue.categories.push(self.categories);
+        catalogue.facets.push(self.facet);
+        catalogue.counts.push(0);
+    }
 }
 
 impl RowSink for MetadataSink<'_> {
@@ -81,27 +128,31 @@ impl RowSink for MetadataSink<'_> {
                 first_row: row,
             });
         }
-        let Some(index) = self.index.get(id.as_ref()) else { return Ok(()) };
-        let texts: Vec<_> = values.by_ref().take(self.items.columns.text.len()).filter_map(Value::text).collect();
-        if !texts.is_empty() {
-            self.catalogue.texts[*index] = Some(texts.join("\n"));
-        }
-        if self.items.columns.image.is_some() {
-            self.catalogue.images[*index] = values.next().and_then(Value::text).map(|path| path.into_owned());
-        }
-        if self.items.columns.categories.is_some() {
-            self.catalogue.categories[*index] = match values.next() {
+        let columns = &self.items.columns;
+        let texts: Vec<_> = values.by_ref().take(columns.text.len()).filter_map(Value::text).collect();
+        let mut next = |wanted: bool| if wanted { values.next() } else { None };
+        let own = |value: Option<&Value<'_>>| value.and_then(Value::text).map(|text| text.into_owned());
+        let row = ItemRow {
+            id: id.as_ref().into(),
+            text: (!texts.is_empty()).then(|| texts.join("\n")),
+            image: own(next(columns.image.is_some())),
+            categories: match next(columns.categories.is_some()) {
                 Some(Value::List(categories)) => categories.clone(),
                 Some(value) => {
                     separated(value.text().as_deref().unwrap_or_default(), &self.items.category_separator)
                 }
                 None => Vec::new(),
-            };
+            },
+            facet: own(next(columns.facet.is_some())),
+        };
+        match self.index.get(id.as_ref()) {
+            Some(index) => {
+                row.replace(&mut self.found.catalogue, *index);
+                self.found.items += 1;
+            }
+            None if row.text.is_some() || row.image.is_some() => self.cold.push(row),
+            None => {}
         }
-        if self.items.columns.facet.is_some() {
-            self.catalogue.facets[*index] = values.next().and_then(Value::text).map(|facet| facet.into_owned());
-        }
-        *self.described += 1;
         Ok(())
     }
 

@@ -15,7 +15,7 @@ use crate::plan::{VIRTUAL_SHARDS, shard_of};
 use crate::report::{Dropped, Report};
 use crate::split::{HeldOutPairs, Roles, split};
 use crate::timeline::{Span, Timeline};
-use crate::vocabulary::Vocabulary;
+use crate::vocabulary::{ColdItems, Vocabulary};
 use crate::write::{Table, TableWriter, UserRow};
 
 /// Training users of a file, about; parts divide the virtual shards evenly.
@@ -109,6 +109,7 @@ impl Layout<'_> {
     pub(crate) fn write(
         &self,
         vocabulary: &Vocabulary,
+        cold_items: &ColdItems,
         item_keys: &[u64],
         report: &mut Report,
     ) -> Result<LaidOut, DataError> {
@@ -125,6 +126,11 @@ impl Layout<'_> {
                     pairs.iter().for_each(|pair| timeline.add(pair.time));
                 }
                 let known = |item: u32| vocabulary.index(item).is_some();
+                // What the other set alone says of a person isn't known to this one.
+                let cold_without =
+                    |other: [Part; 2]| cold_items.of(pairs.iter().filter(|pair| !other.contains(&pair.part)));
+                let cold_of_validation = cold_without([Part::TestFoldIn, Part::TestHeldOut]);
+                let cold_of_test = cold_without([Part::ValidationFoldIn, Part::ValidationHeldOut]);
                 let asked = asked_pairs(&self.data.split, &pairs, known);
                 count_unknown_users(&person.pairs, &mut unknown_users);
                 let roles = split(&self.data.split, key, pairs, known, |item| item_keys[item as usize]);
@@ -134,12 +140,16 @@ impl Layout<'_> {
                     shard_users[shard_of(key) as usize] += 1;
                 }
                 count_dropped(&self.data.split, &roles, self.core.keeps_user(number), asked, &mut report.dropped);
-                let sets = [(&roles.validation, &mut writers.validation), (&roles.test, &mut writers.test)];
-                for (set, writer) in sets {
+                let sets = [
+                    (&roles.validation, &mut writers.validation, cold_of_validation),
+                    (&roles.test, &mut writers.test, cold_of_test),
+                ];
+                for (set, writer, cold_items) in sets {
                     if let Some(HeldOutPairs { fold_in, held_out }) = set {
                         rows.fill(vocabulary, fold_in);
                         rows.fill_held_out(vocabulary, held_out);
-                        writer.push(UserRow { tenant: person.tenant(), ..rows.row(key) })?;
+                        let cold_items = &cold_items;
+                        writer.push(UserRow { tenant: person.tenant(), cold_items, ..rows.row(key) })?;
                     }
                 }
             }
@@ -147,7 +157,8 @@ impl Layout<'_> {
                 let known: Vec<Pair> = person.pairs.iter().filter(|pair| pair.part.is_history()).copied().collect();
                 rows.fill(vocabulary, &known);
                 let cold = !self.trains_or_folds_in(number, person) || rows.items.is_empty();
-                tenants.push(person, UserRow { user: person.user(), cold, ..rows.row(key) })?;
+                let cold_items = &cold_items.of(known.iter());
+                tenants.push(person, UserRow { user: person.user(), cold, cold_items, ..rows.row(key) })?;
             }
             Ok(())
         })?;

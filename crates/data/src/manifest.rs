@@ -25,6 +25,9 @@ pub(crate) struct DatasetManifest {
     pub(crate) validation: File,
     pub(crate) test: File,
     pub(crate) catalogue: File,
+    /// Items that nobody trains with. An earlier release's has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) cold_catalogue: Option<File>,
     pub(crate) report: File,
     /// What it took.
     #[serde(default, skip_serializing_if = "Option::is_none")]

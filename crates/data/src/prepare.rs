@@ -8,10 +8,11 @@ use teasel_api::resolved::Data;
 use teasel_api::task::TenantSelector;
 use teasel_storage::{Store, manifest, nonce};
 
+use crate::DataError;
 use crate::core_filter::Core;
 use crate::dataset::Dataset;
 use crate::fingerprint::{FORMAT_VERSION, Listing};
-use crate::item_rows::read_metadata;
+use crate::item_rows::{Described, read_metadata};
 use crate::layout::{LaidOut, Layout, LocalTenant};
 use crate::manifest::{DatasetManifest, TenantManifest, TenantPart, UsersPart, dataset_folder, tenant_folder};
 use crate::people::People;
@@ -21,7 +22,11 @@ use crate::report::{Dropped, Report};
 use crate::rules::Rules;
 use crate::scan::{Counts, Scan};
 use crate::sort::{SortOptions, sort};
-use crate::{Catalogue, DataError};
+use crate::vocabulary::ColdItems;
+
+/// Files of the items.
+const ITEMS: &str = "items.parquet";
+const COLD_ITEMS: &str = "cold-items.parquet";
 
 /// How to prepare.
 #[derive(Clone, Debug)]
@@ -264,20 +269,20 @@ impl Work {
         }
         report.items = vocabulary.ids.len() as u64;
         self.progress.enter(Stage::Writing);
-        if self.dataset {
-            let catalogue = match &self.data.items {
-                Some(items) => {
-                    let policy = (self.data.interactions.on_bad_rows, self.data.interactions.maximum_bad_rows);
-                    let (catalogue, described) = read_metadata(&self.items, items, &vocabulary, policy, runtime)?;
-                    report.items_without_metadata = report.items - described;
-                    catalogue
-                }
-                None => Catalogue::bare(&vocabulary),
-            };
-            std::fs::write(self.folder.join("items.parquet"), catalogue.to_parquet()?)
-                .map_err(DataError::scratch)?;
+        let Described { catalogue, cold, items: described } = match &self.data.items {
+            Some(items) => {
+                let policy = (self.data.interactions.on_bad_rows, self.data.interactions.maximum_bad_rows);
+                read_metadata(&self.items, items, &vocabulary, policy, runtime)?
+            }
+            None => Described::nothing(&vocabulary),
+        };
+        report.items_without_metadata = if self.data.items.is_some() { report.items - described } else { 0 };
+        report.cold_items = cold.len() as u64;
+        let cold_items = ColdItems::of_ids(&cold.ids, &self.ids);
+        for (name, catalogue) in [(ITEMS, &catalogue), (COLD_ITEMS, &cold)] {
+            std::fs::write(self.folder.join(name), catalogue.to_parquet()?).map_err(DataError::scratch)?;
         }
-        let files = layout.write(&vocabulary, &item_keys, &mut report)?;
+        let files = layout.write(&vocabulary, &cold_items, &item_keys, &mut report)?;
         let items = u32::try_from(vocabulary.ids.len()).map_err(|error| DataError::Engine(error.to_string()))?;
         Ok(Made { files, weighted: layout.weighted(), items, report })
     }
@@ -336,7 +341,8 @@ async fn commit_dataset(
         users,
         validation: store.put_file(&format!("{nonce}/validation.parquet"), &made.files.validation).await?,
         test: store.put_file(&format!("{nonce}/test.parquet"), &made.files.test).await?,
-        catalogue: store.put_file(&format!("{nonce}/items.parquet"), &scratch.join("items.parquet")).await?,
+        catalogue: store.put_file(&format!("{nonce}/{ITEMS}"), &scratch.join(ITEMS)).await?,
+        cold_catalogue: Some(store.put_file(&format!("{nonce}/{COLD_ITEMS}"), &scratch.join(COLD_ITEMS)).await?),
         report: store.put_described(&format!("{nonce}/report.json"), report.into()).await?,
         preparation: Some(usage()),
         nonce,

@@ -38,6 +38,9 @@ pub struct Report {
     pub raw_users: u64,
     /// Items of the vocabulary of which the item files say nothing; 0 where there are none.
     pub items_without_metadata: u64,
+    /// Items of the item files that have a text or an image and no training user.
+    #[serde(default)]
+    pub cold_items: u64,
     /// Interactions over time; unset where their times aren't known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeline: Option<Timeline>,

@@ -77,14 +77,14 @@ impl Rules {
         if time_required && columns.timestamp.is_none() {
             return wrong("the split LeaveLastOut needs columns.timestamp");
         }
-        if let Split::StrongGeneralization { validation, test, held_out, .. } = data.split {
+        if let Split::StrongGeneralization { validation, test, held_out, cold_items, .. } = data.split {
             let share = |value: f64| (0.0..1.0).contains(&value);
-            let training_left = share(validation) && share(test) && validation + test < 1.0;
+            let training_left = share(validation) && share(test) && validation + test < 1.0 && share(cold_items);
             let is_part_hidden = held_out > 0.0 && held_out < 1.0;
             if !(training_left && is_part_hidden) {
                 return Err(DataError::Configuration(
-                    "data.split.strongGeneralization: validation, test and heldOut are shares, and users must be left \
-                     to train"
+                    "data.split.strongGeneralization: validation, test, heldOut and coldItems are shares, and users \
+                     and items must be left to train"
                         .into(),
                 ));
             }

@@ -9,6 +9,7 @@ use crate::places::Part;
 /// Distinguishes the draws of one seed.
 const ROLE: u64 = 1;
 const HIDING: u64 = 2;
+const COLD_ITEMS: u64 = 3;
 
 /// What a person's pairs are for.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -56,9 +57,13 @@ pub(crate) fn split(
     item_key: impl Fn(u32) -> u64,
 ) -> Roles {
     match split {
-        Split::StrongGeneralization { seed, validation, test, held_out } => {
+        Split::StrongGeneralization { seed, validation, test, held_out, cold_items } => {
             match role(key, *seed, *validation, *test) {
-                Role::Train => Roles { train: pairs, ..Roles::default() },
+                Role::Train => {
+                    let mut pairs = pairs;
+                    pairs.retain(|pair| !is_cold(*seed, *cold_items, item_key(pair.item)));
+                    Roles { train: pairs, ..Roles::default() }
+                }
                 Role::Validation => {
                     Roles { validation: hide(*seed, key, pairs, *held_out, known, item_key), ..Roles::default() }
                 }
@@ -70,6 +75,11 @@ pub(crate) fn split(
         Split::LeaveLastOut => leave_last_out(pairs, known, item_key),
         Split::Provided { .. } => provided(&pairs, known),
     }
+}
+
+/// Whether nobody trains with an item.
+fn is_cold(seed: u64, share: f64, item_key: u64) -> bool {
+    unit(mix(&[seed, COLD_ITEMS, item_key])) < share
 }
 
 /// Hides the items of the smallest hashes among the known ones: as many as `share` says, at least one, not all.

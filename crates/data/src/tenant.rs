@@ -24,19 +24,28 @@ pub struct TenantBatch {
     pub keys: Vec<u64>,
     /// Known items of each user; a row may be empty.
     pub interactions: Csr,
+    /// What each user has of the items that nobody trains with: indices into the dataset's cold catalogue.
+    pub cold_items: Csr,
     /// Users that the filters removed, or of whom no item is known: the model wasn't made for them.
     pub cold: Vec<bool>,
 }
 
 impl TenantBatch {
     fn empty(weighted: bool) -> Self {
-        TenantBatch { users: Vec::new(), keys: Vec::new(), interactions: Csr::empty(weighted), cold: Vec::new() }
+        TenantBatch {
+            users: Vec::new(),
+            keys: Vec::new(),
+            interactions: Csr::empty(weighted),
+            cold_items: Csr::empty(false),
+            cold: Vec::new(),
+        }
     }
 
     fn push(&mut self, row: UserRow<'_>) {
         self.users.push(row.user.to_owned());
         self.keys.push(row.key);
         self.interactions.push(row.items, row.weights);
+        self.cold_items.push(row.cold_items, None);
         self.cold.push(row.cold);
     }
 }

@@ -1,12 +1,13 @@
 //! Tables of users: what is written is what is read.
 
 use std::fs::File;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, AsArray, BooleanBuilder, Float32Builder, ListBuilder, RecordBatch, StringBuilder, UInt32Builder,
-    UInt64Builder,
+    ArrayRef, AsArray, BooleanBuilder, Float32Builder, ListArray, ListBuilder, RecordBatch, StringBuilder,
+    UInt32Builder, UInt64Builder,
 };
 use arrow::datatypes::{DataType, Field, Float32Type, Schema, SchemaRef, UInt32Type, UInt64Type};
 use bytes::Bytes;
@@ -22,14 +23,18 @@ const ROW_GROUP_USERS: usize = 4096;
 /// Users that are handed to a writer at once.
 const BATCH_USERS: usize = 512;
 
+/// Columns that tables of earlier releases lack.
+const TENANT: &str = "tenant";
+const COLD_ITEMS: &str = "coldItems";
+
 /// Which columns a table of users has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Table {
     /// `key`, `items`, `weights`.
     Training,
-    /// `tenant`, `key`, `items` (folded in), `weights`, `heldOut`.
+    /// `tenant`, `key`, `items` (folded in), `weights`, `heldOut`, `coldItems`.
     HeldOut,
-    /// `user`, `key`, `items`, `weights`, `cold`.
+    /// `user`, `key`, `items`, `weights`, `cold`, `coldItems`.
     Tenant,
 }
 
@@ -46,6 +51,8 @@ pub(crate) struct UserRow<'a> {
     /// Ascending.
     pub(crate) held_out: &'a [u32],
     pub(crate) cold: bool,
+    /// Of the items that nobody trains with, ascending.
+    pub(crate) cold_items: &'a [u32],
 }
 
 impl Table {
@@ -54,7 +61,7 @@ impl Table {
         let mut fields = Vec::new();
         match self {
             Table::Training => {}
-            Table::HeldOut => fields.push(Field::new("tenant", DataType::Utf8, false)),
+            Table::HeldOut => fields.push(Field::new(TENANT, DataType::Utf8, false)),
             Table::Tenant => fields.push(Field::new("user", DataType::Utf8, false)),
         }
         fields.push(Field::new("key", DataType::UInt64, false));
@@ -66,6 +73,9 @@ impl Table {
             Table::Training => {}
             Table::HeldOut => fields.push(list("heldOut", DataType::UInt32)),
             Table::Tenant => fields.push(Field::new("cold", DataType::Boolean, false)),
+        }
+        if self != Table::Training {
+            fields.push(list(COLD_ITEMS, DataType::UInt32));
         }
         Arc::new(Schema::new(fields))
     }
@@ -94,6 +104,7 @@ pub(crate) struct TableWriter {
     weights: Option<ListBuilder<Float32Builder>>,
     held_out: ListBuilder<UInt32Builder>,
     cold: BooleanBuilder,
+    cold_items: ListBuilder<UInt32Builder>,
     waiting: usize,
     users: u64,
 }
@@ -114,6 +125,7 @@ impl TableWriter {
             weights: weighted.then(|| ListBuilder::new(Float32Builder::new())),
             held_out: ListBuilder::new(UInt32Builder::new()),
             cold: BooleanBuilder::new(),
+            cold_items: ListBuilder::new(UInt32Builder::new()),
             waiting: 0,
             users: 0,
         })
@@ -144,6 +156,10 @@ impl TableWriter {
                 self.cold.append_value(row.cold);
             }
         }
+        if self.table != Table::Training {
+            self.cold_items.values().append_slice(row.cold_items);
+            self.cold_items.append(true);
+        }
         self.users += 1;
         self.waiting += 1;
         if self.waiting == BATCH_USERS { self.flush() } else { Ok(()) }
@@ -164,6 +180,9 @@ impl TableWriter {
             Table::Training => {}
             Table::HeldOut => columns.push(Arc::new(self.held_out.finish())),
             Table::Tenant => columns.push(Arc::new(self.cold.finish())),
+        }
+        if self.table != Table::Training {
+            columns.push(Arc::new(self.cold_items.finish()));
         }
         let batch = RecordBatch::try_new(self.schema.clone(), columns)
             .map_err(|error| DataError::Engine(error.to_string()))?;
@@ -214,9 +233,8 @@ pub(crate) fn visit_batch(
     visit: &mut impl FnMut(UserRow<'_>),
 ) -> Result<(), DataError> {
     let (schema, found) = (table.schema(weighted), batch.schema());
-    // Earlier releases wrote held-out users without their tenants.
-    let has_tenants = table == Table::HeldOut && found.column_with_name("tenant").is_some();
-    let expected = schema.fields().iter().skip(usize::from(table == Table::HeldOut && !has_tenants));
+    let missing = |name: &str| [TENANT, COLD_ITEMS].contains(&name) && found.column_with_name(name).is_none();
+    let expected = schema.fields().iter().filter(|field| !missing(field.name()));
     let same = found
         .fields()
         .iter()
@@ -228,33 +246,39 @@ pub(crate) fn visit_batch(
     let list = |name: &str| column(batch, name, uri).map(|array| array.as_list::<i32>());
     let keys = column(batch, "key", uri)?.as_primitive::<UInt64Type>();
     let items = list("items")?;
-    let item_values = items.values().as_primitive::<UInt32Type>().values();
     let weights =
         if weighted { Some(list("weights")?.values().as_primitive::<Float32Type>().values()) } else { None };
     let held_out = if table == Table::HeldOut { Some(list("heldOut")?) } else { None };
+    let has = |name: &str| found.column_with_name(name).is_some();
+    let cold_items = if has(COLD_ITEMS) { Some(list(COLD_ITEMS)?) } else { None };
     let text = |name| column(batch, name, uri).map(|array| array.as_string::<i32>());
-    let tenants = if has_tenants { Some(text("tenant")?) } else { None };
+    let tenants = if has(TENANT) { Some(text(TENANT)?) } else { None };
     let users = if table == Table::Tenant { Some(text("user")?) } else { None };
     let cold = if table == Table::Tenant { Some(column(batch, "cold", uri)?.as_boolean()) } else { None };
-    let range = |offsets: &[i32], row: usize| offsets[row] as usize..offsets[row + 1] as usize;
     for row in 0..batch.num_rows() {
         let own = range(items.value_offsets(), row);
         visit(UserRow {
             tenant: tenants.map_or("", |tenants| tenants.value(row)),
             user: users.map_or("", |users| users.value(row)),
             key: keys.value(row),
-            weights: weights.and_then(|weights| weights.get(own.clone())),
-            items: item_values.get(own).unwrap_or_default(),
-            held_out: held_out
-                .and_then(|lists| {
-                    let own = range(lists.value_offsets(), row);
-                    lists.values().as_primitive::<UInt32Type>().values().get(own)
-                })
-                .unwrap_or_default(),
+            weights: weights.and_then(|weights| weights.get(own)),
+            items: indices(items, row),
+            held_out: held_out.map_or(&[], |lists| indices(lists, row)),
+            cold_items: cold_items.map_or(&[], |lists| indices(lists, row)),
             cold: cold.is_some_and(|cold| cold.value(row)),
         });
     }
     Ok(())
+}
+
+fn range(offsets: &[i32], row: usize) -> Range<usize> {
+    offsets[row] as usize..offsets[row + 1] as usize
+}
+
+/// Indices that a row lists.
+fn indices(lists: &ListArray, row: usize) -> &[u32] {
+    let own = range(lists.value_offsets(), row);
+    lists.values().as_primitive::<UInt32Type>().values().get(own).unwrap_or_default()
 }
 
 /// A column of a prepared file.
@@ -268,20 +292,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn held_out_users_of_earlier_releases_have_no_tenant_and_are_read() {
+    fn held_out_users_of_earlier_releases_have_neither_tenant_nor_cold_items_and_are_read() {
         let folder = tempfile::tempdir().unwrap();
         let mut writer = TableWriter::create(folder.path().join("test"), Table::HeldOut, false).unwrap();
-        writer
-            .push(UserRow { tenant: "city", key: 7, items: &[1, 2], held_out: &[3], ..UserRow::default() })
-            .unwrap();
+        let (items, held_out, cold_items) = (&[1, 2], &[3], &[0]);
+        let row = UserRow { tenant: "city", key: 7, items, held_out, cold_items, ..UserRow::default() };
+        writer.push(row).unwrap();
         let (path, _) = writer.close().unwrap();
         let bytes = Bytes::from(std::fs::read(path).unwrap());
         let batch = batches(bytes, "test", 10).unwrap().next().unwrap().unwrap();
         let before = batch.project(&[1, 2, 3]).unwrap();
-        for (batch, tenant) in [(&batch, "city"), (&before, "")] {
+        for (batch, tenant, cold_items) in [(&batch, "city", &[0][..]), (&before, "", &[])] {
             let mut rows = 0;
             let mut visit = |row: UserRow<'_>| {
                 assert_eq!((row.tenant, row.key, row.items, row.held_out), (tenant, 7, &[1, 2][..], &[3][..]));
+                assert_eq!(row.cold_items, cold_items);
                 rows += 1;
             };
             visit_batch(batch, "test", Table::HeldOut, false, &mut visit).unwrap();

@@ -8,7 +8,6 @@ use crate::dense::Workspace;
 use crate::error::{ModelError, Result};
 use crate::gaussian;
 use crate::multinomial;
-use crate::parameters::{Parameters, Role};
 use crate::place::Place;
 
 /// The items that may be recommended, as the decoder reads them.
@@ -16,6 +15,8 @@ use crate::place::Place;
 pub(crate) struct Catalogue {
     /// Item indices, ascending; unset means all.
     allowed: Option<Vec<i64>>,
+    /// How many items there are, of which some may be recommended.
+    pub(crate) universe: usize,
     /// How many items may be recommended.
     pub(crate) size: usize,
     /// `[size, dimensions]`: directions, or the Gaussian mean's weights.
@@ -28,33 +29,37 @@ pub(crate) struct Catalogue {
     shares: Tensor,
 }
 
+/// What the decoder reads of items.
+pub(crate) struct Items {
+    /// `[items, dimensions]`: directions of length 1, or the Gaussian mean's weights.
+    pub(crate) vectors: Tensor,
+    /// `[items]`: the Gaussian mean's bias.
+    pub(crate) bias: Option<Tensor>,
+    /// `[facets, items]`
+    pub(crate) log_routing: Tensor,
+}
+
 impl Catalogue {
-    /// Copies what scoring reads. `directions` have length 1, `[items, dimensions]`; `log_routing` is
-    /// `[facets, items]`; `allowed` lists items in any order, unset means all.
-    pub(crate) fn new(
-        config: &Config,
-        parameters: &Parameters,
-        directions: &Tensor,
-        log_routing: &Tensor,
-        allowed: Option<&[i64]>,
-    ) -> Result<Self> {
-        let place = Place::of(directions)?;
-        let allowed = allowed.map(|allowed| ascending(allowed, config.items)).transpose()?;
+    /// Copies what scoring reads of `items`. `allowed` lists items in any order, unset means all.
+    pub(crate) fn new(items: &Items, allowed: Option<&[i64]>) -> Result<Self> {
+        let place = Place::of(&items.vectors)?;
+        let universe = items.vectors.size()[0] as usize;
+        let allowed = allowed.map(|allowed| ascending(allowed, universe)).transpose()?;
         let index = allowed.as_deref().map(|allowed| place.indices(allowed)).transpose()?;
         let pick = |tensor: &Tensor, dimension: i64| match &index {
             Some(index) => tensor.f_index_select(dimension, index),
             None => tensor.f_detach_copy(),
         };
-        let (items, bias) = match config.likelihood {
-            Likelihood::Multinomial => (pick(directions, 0)?, None),
-            Likelihood::Gaussian { .. } => {
-                (pick(parameters.get(Role::Mean)?, 0)?, Some(pick(parameters.get(Role::MeanBias)?, 0)?))
-            }
-        };
-        let log_routing = pick(log_routing, 1)?;
-        let shares = log_routing.f_exp()?.f_transpose(0, 1)?.f_contiguous()?;
-        let size = allowed.as_ref().map_or(config.items, Vec::len);
-        Ok(Self { allowed, size, items, bias, log_routing, shares })
+        let log_routing = pick(&items.log_routing, 1)?;
+        Ok(Self {
+            universe,
+            size: allowed.as_ref().map_or(universe, Vec::len),
+            allowed,
+            items: pick(&items.vectors, 0)?,
+            bias: items.bias.as_ref().map(|bias| pick(bias, 0)).transpose()?,
+            shares: log_routing.f_exp()?.f_transpose(0, 1)?.f_contiguous()?,
+            log_routing,
+        })
     }
 
     /// The item of a column.

@@ -6,6 +6,7 @@
 
 use tch::{Device, Kind, Tensor};
 
+use crate::cold;
 use crate::consumers;
 use crate::error::{ModelError, Result};
 use crate::measures::permutation;
@@ -28,6 +29,22 @@ pub struct ContentVectors {
     pub known: Vec<bool>,
 }
 
+/// What a source's vectors are compared with.
+#[derive(Debug)]
+pub struct Anchors {
+    /// The mean that directions are taken from, `[width]`.
+    pub mean: Tensor,
+    /// The facets' centres, of length 1, `[facets, width]`.
+    pub centres: Tensor,
+}
+
+impl Anchors {
+    /// Cosines of vectors' directions to the centres, `[facets, items]`, of `[items, width]`. Gradients reach the vectors.
+    pub fn cosines(&self, vectors: &Tensor) -> Result<Tensor> {
+        Ok(self.centres.f_mm(&normalise(&vectors.f_sub(&self.mean)?)?.f_transpose(0, 1)?)?)
+    }
+}
+
 /// Where the items' contents place them among facets.
 #[derive(Debug)]
 pub struct ContentPlacement {
@@ -37,26 +54,34 @@ pub struct ContentPlacement {
     pub(crate) known: Tensor,
     /// `[facets, items]`: logits of where their consumers place them; 0 before [`Self::add_consumers`].
     pub(crate) consumers: Tensor,
+    /// `[items, 128]`: main directions of the contents, where there are items that nobody trains with.
+    pub(crate) components: Option<Tensor>,
+    /// `[items]`: how many training users each has; 0 before [`Self::add_consumers`].
+    pub(crate) counts: Tensor,
+    anchors: Vec<Anchors>,
 }
 
 impl ContentPlacement {
-    /// Clusters the items into `facets`, the largest first: a pure function of the vectors and the seed. Vectors count by
-    /// their directions from the mean of their source.
+    /// Clusters the first `trained` items into `facets`, the largest first, and places the others among them: a pure
+    /// function of the vectors and the seed. Vectors count by their directions from the mean of their source. Items that
+    /// nobody trains with change nothing for those that are trained with.
     ///
     /// # Errors
     /// [`ModelError::Configuration`] where fewer items than facets have content, [`ModelError::Input`] where the sources
     /// aren't of the same items, or a vector is no number.
-    pub fn cluster(sources: &[ContentVectors], facets: usize, seed: u64) -> Result<Self> {
+    pub fn cluster(sources: &[ContentVectors], trained: usize, facets: usize, seed: u64) -> Result<Self> {
         let _guard = tch::no_grad_guard();
-        let sources = sources.iter().map(Source::new).collect::<Result<Vec<_>>>()?;
+        let sources = sources.iter().map(|source| Source::new(source, trained)).collect::<Result<Vec<_>>>()?;
         let Some(items) = sources.first().map(|source| source.known.size()[0]) else {
             return Err(ModelError::Input("no content to cluster".into()));
         };
         if sources.iter().any(|source| source.known.size()[0] != items) {
             return Err(ModelError::Input("contents of different items".into()));
         }
+        let trained = trained as i64;
         let known = Tensor::f_stack(&sources.iter().map(|source| &source.known).collect::<Vec<_>>(), 0)?;
-        let described = indices(&known.f_sum_dim_intlist(0, false, Kind::Float)?.f_nonzero()?)?;
+        let sources_of_items = known.f_narrow(1, 0, trained)?.f_sum_dim_intlist(0, false, Kind::Float)?;
+        let described = indices(&sources_of_items.f_nonzero()?)?;
         if described.len() < facets {
             let count = described.len();
             let reason = format!("`model.facets`: {facets} facets need as many items with content, not {count}");
@@ -71,29 +96,48 @@ impl ContentPlacement {
             .map(|(source, centres)| Ok(centres.f_mm(&source.directions.f_transpose(0, 1)?)?))
             .collect::<Result<_>>()?;
         let cosines = Tensor::f_stack(&cosines, 0)?;
-        Ok(Self { consumers: cosines.f_select(0, 0)?.f_zeros_like()?, cosines, known })
+        let directions: Vec<&Tensor> = sources.iter().map(|source| &source.directions).collect();
+        let components = (items > trained).then(|| cold::components(&directions, trained, seed)).transpose()?;
+        let consumers = cosines.f_select(0, 0)?.f_zeros_like()?;
+        let anchors = sources.into_iter().zip(centres);
+        let anchors = anchors.map(|(source, centres)| Anchors { mean: source.mean, centres }).collect();
+        let counts = known.f_select(0, 0)?.f_zeros_like()?;
+        Ok(Self { cosines, known, consumers, components, counts, anchors })
     }
 
-    /// Adds where the items' consumers place them, told by `vectors` of who has what, `[items, rank]`: those of
-    /// [`item_vectors`](crate::item_vectors). `temperature` is that of the content's routing, `counts` are how many training
-    /// users each item has.
+    /// What each source's vectors are compared with.
+    pub fn anchors(&self) -> &[Anchors] {
+        &self.anchors
+    }
+
+    /// Adds where the consumers of the trained items place them, told by `vectors` of who has what, `[trained, rank]`:
+    /// those of [`item_vectors`](crate::item_vectors). `temperature` is that of the content's routing, `counts` are how many
+    /// training users each of these items has.
     ///
     /// # Errors
     /// [`ModelError::Input`] where vectors or counts are of other items.
     pub fn add_consumers(&mut self, vectors: &Tensor, counts: &[u64], temperature: f64) -> Result<()> {
         let _guard = tch::no_grad_guard();
-        let sources = self.known.f_sum_dim_intlist(0, false, Kind::Float)?;
-        let logits = self.cosines.f_sum_dim_intlist(0, false, Kind::Float)?;
+        let (trained, all) = (counts.len() as i64, self.known.size()[1]);
+        if trained > all {
+            return Err(ModelError::Input(format!("counts of {trained} items, of which {all} are placed")));
+        }
+        let of_trained =
+            |tensor: &Tensor| tensor.f_narrow(-1, 0, trained)?.f_sum_dim_intlist(0, false, Kind::Float);
+        let (sources, logits) = (of_trained(&self.known)?, of_trained(&self.cosines)?);
         let logits = logits.f_div(&sources.f_clamp_min(1.0)?.f_mul_scalar(temperature)?)?;
-        self.consumers =
-            consumers::place(vectors, &logits.f_softmax(0, None)?, &sources.f_clamp_max(1.0)?, counts)?;
+        let placed = consumers::place(vectors, &logits.f_softmax(0, None)?, &sources.f_clamp_max(1.0)?, counts)?;
+        self.consumers = placed.f_to_kind(Kind::Float)?.f_constant_pad_nd([0, all - trained])?;
+        let counts: Vec<f32> = counts.iter().map(|count| *count as f32).collect();
+        self.counts = Tensor::f_from_slice(&counts)?.f_constant_pad_nd([0, all - trained])?;
         Ok(())
     }
 
     /// A placement that is known already.
     #[cfg(test)]
     pub(crate) fn of(cosines: Tensor, known: Tensor, consumers: Tensor) -> Self {
-        Self { cosines, known, consumers }
+        let counts = known.select(0, 0).zeros_like();
+        Self { cosines, known, consumers, components: None, counts, anchors: Vec::new() }
     }
 }
 
@@ -103,14 +147,17 @@ struct Source {
     directions: Tensor,
     /// `[items]`
     known: Tensor,
+    /// `[width]`
+    mean: Tensor,
 }
 
 impl Source {
-    fn new(source: &ContentVectors) -> Result<Self> {
+    /// `source`, taken from the mean of its first `trained` items.
+    fn new(source: &ContentVectors, trained: usize) -> Result<Self> {
         let known: Vec<f32> = source.known.iter().map(|known| f32::from(u8::from(*known))).collect();
         let known = Tensor::f_from_slice(&known)?;
         let vectors = source.vectors.f_to_kind(Kind::Float)?.f_to_device(Device::Cpu)?;
-        if vectors.dim() != 2 || vectors.size()[0] != known.size()[0] {
+        if vectors.dim() != 2 || vectors.size()[0] != known.size()[0] || trained > source.known.len() {
             return Err(ModelError::Input(format!("contents of shape {:?}", vectors.size())));
         }
         let rows = known.f_unsqueeze(1)?;
@@ -119,14 +166,15 @@ impl Source {
         if vectors.f_isfinite()?.f_all()?.f_int64_value(&[])? == 0 {
             return Err(ModelError::Input("a content's vector is no number".into()));
         }
-        let count = known.f_sum(Kind::Float)?.f_clamp_min(1.0)?;
-        let mean = vectors.f_sum_dim_intlist(0, true, Kind::Float)?.f_div(&count)?;
-        Ok(Self { directions: normalise(&vectors.f_sub(&mean)?)?.f_mul(&rows)?, known })
+        let count = known.f_narrow(0, 0, trained as i64)?.f_sum(Kind::Float)?.f_clamp_min(1.0)?;
+        let sum = vectors.f_narrow(0, 0, trained as i64)?.f_sum_dim_intlist(0, false, Kind::Float)?;
+        let mean = sum.f_div(&count)?;
+        Ok(Self { directions: normalise(&vectors.f_sub(&mean)?)?.f_mul(&rows)?, known, mean })
     }
 
     fn pick(&self, items: &Tensor) -> Result<Self> {
         let directions = self.directions.f_index_select(0, items)?;
-        Ok(Self { directions, known: self.known.f_index_select(0, items)? })
+        Ok(Self { directions, known: self.known.f_index_select(0, items)?, mean: self.mean.shallow_clone() })
     }
 }
 
@@ -275,7 +323,7 @@ mod tests {
     #[test]
     fn kinds_of_items_become_facets() {
         let source = ContentVectors { vectors: items(60, 1), known: vec![true; 60] };
-        let placement = ContentPlacement::cluster(&[source], 3, 7).unwrap();
+        let placement = ContentPlacement::cluster(&[source], 60, 3, 7).unwrap();
         assert_eq!(placement.cosines.size(), [1, 3, 60]);
         let owners = owners(&placement);
         assert!((0..60).all(|item| owners[item] == owners[item % 3]), "{owners:?}");
@@ -288,7 +336,7 @@ mod tests {
             (items(60, 1), (0..60).filter(|item| item % 3 != 1 || *item < 30).collect::<Vec<i64>>());
         let vectors = kinds.index_select(0, &Tensor::from_slice(&places));
         let source = ContentVectors { known: vec![true; places.len()], vectors };
-        let owners = owners(&ContentPlacement::cluster(&[source], 3, 7).unwrap());
+        let owners = owners(&ContentPlacement::cluster(&[source], places.len(), 3, 7).unwrap());
         assert!(places.iter().zip(owners).all(|(item, owner)| (item % 3 == 1) == (owner == 2)));
     }
 
@@ -302,7 +350,7 @@ mod tests {
             ContentVectors { vectors: items(60, 1), known: (0..60).map(|item| item >= 15).collect() },
             ContentVectors { vectors: second, known },
         ];
-        let placement = ContentPlacement::cluster(&sources, 3, 7).unwrap();
+        let placement = ContentPlacement::cluster(&sources, 60, 3, 7).unwrap();
         let owners = owners(&placement);
         assert!((0..60).all(|item| owners[item] == owners[item % 3]), "{owners:?}");
         assert_eq!(placement.cosines.select(0, 1).narrow(1, 30, 30).abs().sum(Kind::Float).double_value(&[]), 0.0);
@@ -313,16 +361,34 @@ mod tests {
     fn it_is_a_function_of_the_seed() {
         let cluster = |seed| {
             let source = ContentVectors { vectors: items(300, 3), known: vec![true; 300] };
-            ContentPlacement::cluster(&[source], 8, seed).unwrap().cosines
+            ContentPlacement::cluster(&[source], 300, 8, seed).unwrap().cosines
         };
         assert!(cluster(1) == cluster(1));
         assert!(cluster(1) != cluster(2));
     }
 
     #[test]
+    fn items_that_nobody_trains_with_are_placed_and_change_nothing_for_the_others() {
+        let all = items(90, 1);
+        let cluster = |count: i64| {
+            let source = ContentVectors { vectors: all.narrow(0, 0, count), known: vec![true; count as usize] };
+            ContentPlacement::cluster(&[source], 60, 3, 7).unwrap()
+        };
+        let (with, without) = (cluster(90), cluster(60));
+        assert!(with.cosines.narrow(2, 0, 60) == without.cosines);
+        assert!(without.components.is_none() && with.components.is_some());
+        let owners = owners(&with);
+        assert!((60..90).all(|item| owners[item] == owners[item % 3]), "{owners:?}");
+        let mut with = with;
+        with.add_consumers(&all.narrow(0, 0, 60), &[5; 60], 0.1).unwrap();
+        assert_eq!(with.consumers.size(), [3, 90]);
+        assert_eq!(with.consumers.narrow(1, 60, 30).abs().sum(Kind::Float).double_value(&[]), 0.0);
+    }
+
+    #[test]
     fn too_few_contents_for_the_facets_are_refused_by_the_field() {
         let source = ContentVectors { vectors: items(4, 1), known: vec![true, false, true, false] };
-        let message = ContentPlacement::cluster(&[source], 3, 1).unwrap_err().to_string();
+        let message = ContentPlacement::cluster(&[source], 4, 3, 1).unwrap_err().to_string();
         assert_eq!(message, "`model.facets`: 3 facets need as many items with content, not 2");
     }
 
@@ -330,7 +396,7 @@ mod tests {
     fn items_that_are_all_alike_are_clustered_all_the_same() {
         let source =
             ContentVectors { vectors: Tensor::ones([6, 4], (Kind::Float, Device::Cpu)), known: vec![true; 6] };
-        let placement = ContentPlacement::cluster(&[source], 3, 1).unwrap();
+        let placement = ContentPlacement::cluster(&[source], 6, 3, 1).unwrap();
         assert!(numbers(&placement.cosines).unwrap().iter().all(|cosine| cosine.is_finite()));
     }
 
@@ -339,6 +405,6 @@ mod tests {
         let vectors = items(6, 1);
         let _ = vectors.narrow(0, 2, 1).fill_(f64::INFINITY);
         let source = ContentVectors { vectors, known: vec![true; 6] };
-        assert!(matches!(ContentPlacement::cluster(&[source], 3, 1), Err(ModelError::Input(_))));
+        assert!(matches!(ContentPlacement::cluster(&[source], 6, 3, 1), Err(ModelError::Input(_))));
     }
 }

@@ -27,6 +27,8 @@ pub struct ContentConfig {
     pub drift: f64,
     /// How much of the whole history each facet's encoder sees beside the facet's own part.
     pub context: f64,
+    /// Items behind those that are trained with, of which nothing but contents is known.
+    pub cold_items: usize,
 }
 
 /// The shape of a model and its hyper-parameters.
@@ -84,8 +86,23 @@ impl Config {
                 temperature: content.routing.temperature,
                 drift: content.routing.drift,
                 context: content.routing.context,
+                cold_items: 0,
             }),
         }
+    }
+
+    /// The same with so many items behind the trained ones, of which contents alone are known; without content, of which
+    /// nothing is.
+    pub fn with_cold_items(mut self, items: usize) -> Self {
+        if let Some(content) = &mut self.content {
+            content.cold_items = items;
+        }
+        self
+    }
+
+    /// Items that are trained with and those of which contents alone are known.
+    pub fn all_items(&self) -> usize {
+        self.items + self.content.map_or(0, |content| content.cold_items)
     }
 
     /// Weight of the Kullback-Leibler term at a step, counted from 0 over all epochs.
@@ -172,7 +189,7 @@ mod tests {
     }
 
     fn content() -> ContentConfig {
-        ContentConfig { sources: 1, temperature: 0.1, drift: 0.0, context: 0.3 }
+        ContentConfig { sources: 1, temperature: 0.1, drift: 0.0, context: 0.3, cold_items: 0 }
     }
 
     #[rstest]

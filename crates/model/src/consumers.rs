@@ -8,6 +8,7 @@ use tch::{Device, Kind, Tensor};
 
 use crate::error::{ModelError, Result};
 use crate::noise;
+use crate::ridge::Ridge;
 use crate::routing::normalise;
 
 /// The most numbers that the items' vectors have: 256 MB with 32 bits.
@@ -95,10 +96,7 @@ pub(crate) fn place(vectors: &Tensor, shares: &Tensor, known: &Tensor, counts: &
     let targets = targets.f_sub(&mean)?;
     let (inputs, outputs) = (features.f_mul(&root)?, targets.f_mul(&root)?);
 
-    let fitted =
-        PENALTIES.iter().map(|penalty| Ridge::fit(&inputs, &outputs, *penalty)).collect::<Result<Vec<_>>>()?;
-    let best = fitted.into_iter().min_by(|left, right| left.error.total_cmp(&right.error));
-    let best = best.ok_or_else(|| ModelError::Input("no penalties to try".into()))?;
+    let best = Ridge::best(&inputs, &outputs, &PENALTIES)?;
     let told = features.f_mm(&best.weights)?;
     // What the others say of an item with content.
     let apart = targets.f_sub(&best.residuals.f_div(&root.f_clamp_min(f64::MIN_POSITIVE)?)?)?;
@@ -109,31 +107,6 @@ pub(crate) fn place(vectors: &Tensor, shares: &Tensor, known: &Tensor, counts: &
     let total = weights.f_sum(Kind::Double)?.f_clamp_min(f64::MIN_POSITIVE)?;
     let scale = scale_that_decides(&told.f_narrow(0, 0, judged)?, &weights.f_div(&total)?)?;
     Ok(told.f_mul_scalar(scale)?.f_transpose(0, 1)?.f_contiguous()?)
-}
-
-/// A ridge regression.
-struct Ridge {
-    /// `[rank, facets]`
-    weights: Tensor,
-    /// Of each row by the other rows, `[items, facets]`.
-    residuals: Tensor,
-    /// The sum of their squares.
-    error: f64,
-}
-
-impl Ridge {
-    fn fit(inputs: &Tensor, outputs: &Tensor, penalty: f64) -> Result<Self> {
-        let transposed = inputs.f_transpose(0, 1)?;
-        let rank = inputs.size()[1];
-        let ridge = Tensor::f_eye(rank, (Kind::Double, Device::Cpu))?.f_mul_scalar(penalty)?;
-        let inverse = Tensor::f_linalg_inv(&transposed.f_mm(inputs)?.f_add(&ridge)?)?;
-        let weights = inverse.f_mm(&transposed.f_mm(outputs)?)?;
-        let leverage = inputs.f_mm(&inverse)?.f_mul(inputs)?.f_sum_dim_intlist(1, true, Kind::Double)?;
-        let left = leverage.f_neg()?.f_add_scalar(1.0)?.f_clamp_min(1e-6)?;
-        let residuals = outputs.f_sub(&inputs.f_mm(&weights)?)?.f_div(&left)?;
-        let error = residuals.f_square()?.f_sum(Kind::Double)?.f_double_value(&[])?;
-        Ok(Self { weights, residuals, error })
-    }
 }
 
 /// The factor of logits `[items, facets]` by which the weighted mean of the largest shares comes to [`DECIDED`].

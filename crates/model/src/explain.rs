@@ -241,7 +241,8 @@ mod tests {
     use crate::vae::FacetVae;
 
     /// What training finds alone decides facets, but they see some of the whole history and have biases of their own.
-    const CONTENT: ContentConfig = ContentConfig { sources: 1, temperature: 0.3, drift: 1.0, context: 0.3 };
+    const CONTENT: ContentConfig =
+        ContentConfig { sources: 1, temperature: 0.3, drift: 1.0, context: 0.3, cold_items: 0 };
 
     fn model(likelihood: Likelihood, strategy: Strategy, content: Option<ContentConfig>) -> FacetVae {
         let mut model = FacetVae::new(Config {

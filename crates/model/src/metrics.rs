@@ -53,6 +53,30 @@ impl Metric {
             }
         }
     }
+
+    /// What lists of `candidates` items in random order come to on average, where so many of these are relevant.
+    pub fn by_chance(&self, relevant: usize, candidates: usize) -> f64 {
+        let reachable = relevant.min(self.cutoff);
+        if reachable == 0 || candidates == 0 {
+            return 0.0;
+        }
+        // At each place, an item is relevant with this probability.
+        let share = relevant.min(candidates) as f64 / candidates as f64;
+        let places = self.cutoff.min(candidates);
+        match self.kind {
+            MetricKind::Recall => share * places as f64 / reachable as f64,
+            MetricKind::AveragePrecision => {
+                // Where a place is relevant, of those before it each other one is with this probability.
+                let others = (relevant.min(candidates) as f64 - 1.0) / (candidates as f64 - 1.0).max(1.0);
+                let precision = |place: usize| (1.0 + place as f64 * others) / (place + 1) as f64;
+                share * (0..places).map(precision).sum::<f64>() / reachable as f64
+            }
+            MetricKind::Ndcg => {
+                let ideal: f64 = (0..reachable).map(discount).sum();
+                share * (0..places).map(discount).sum::<f64>() / ideal
+            }
+        }
+    }
 }
 
 /// `1 / log2(place + 2)`, places counted from 0.
@@ -165,6 +189,29 @@ mod tests {
                 prop_assert!((value - independent(kind, cutoff, &ranked, &relevant)).abs() < 1e-12);
             }
         }
+    }
+
+    #[test]
+    fn chance_is_the_mean_over_all_orders() {
+        fn orders(items: &[u32]) -> Vec<Vec<u32>> {
+            if items.is_empty() {
+                return vec![Vec::new()];
+            }
+            let with_first = |place: usize| {
+                let (first, mut others) = (items[place], items.to_vec());
+                others.remove(place);
+                orders(&others).into_iter().map(move |rest| [vec![first], rest].concat())
+            };
+            (0..items.len()).flat_map(with_first).collect()
+        }
+        let orders = orders(&[0, 1, 2, 3, 4, 5]);
+        for name in ["ndcg@4", "recall@2", "map@3", "ndcg@10", "recall@10", "map@10"] {
+            let values: Vec<f64> = orders.iter().map(|order| metric(name).of_user(order, &[1, 4, 5])).collect();
+            let (expected, found) = (mean(&values), metric(name).by_chance(3, 6));
+            assert!((found - expected).abs() < 1e-12, "{name}: {found} instead of {expected}");
+        }
+        assert_eq!(metric("ndcg@4").by_chance(0, 6), 0.0);
+        assert_eq!(metric("map@4").by_chance(1, 1), 1.0);
     }
 
     #[rstest]

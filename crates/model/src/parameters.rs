@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use safetensors::tensor::{Dtype, SafeTensors, View, serialize};
 use tch::{Kind, Tensor};
 
+use crate::cold;
 use crate::config::{Config, Likelihood};
 use crate::error::{ModelError, Result};
 use crate::noise;
@@ -56,13 +57,17 @@ impl Role {
 /// What belongs to a model and isn't trained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Constant {
-    /// `[sources, facets, items]`, with content only: cosines of the items' contents to the facets' centres, 0 where
-    /// there is no content.
+    /// `[sources, facets, items]`, with content only, cold items behind the others: cosines of the items' contents to the
+    /// facets' centres, 0 where there is no content.
     Cosines,
     /// `[sources, items]`, with content only: 1 where an item has content of a source, else 0.
     Known,
-    /// `[facets, items]`, with content only: logits of where the items' consumers place them.
+    /// `[facets, items]`, with content only: logits of where the items' consumers place them; 0 for cold items.
     Consumers,
+    /// `[items, 128]`, with cold items only: main directions of the items' contents.
+    Contents,
+    /// `[items]`, with cold items only: how many training users each item has.
+    Counts,
 }
 
 /// The parameters, as leaves that share their storage with whoever holds the same handles, and what is stored with them.
@@ -116,7 +121,7 @@ impl Parameters {
 
     /// What isn't trained. A model without content has none.
     pub(crate) fn constant(&self, constant: Constant) -> Result<&Tensor> {
-        let missing = || ModelError::Configuration("a model without content has none".into());
+        let missing = || ModelError::Configuration("a model of this configuration has none".into());
         self.constants.get(constant as usize).map(|(_, tensor)| tensor).ok_or_else(missing)
     }
 
@@ -197,12 +202,19 @@ fn layout(config: &Config) -> Vec<(Role, &'static str, Vec<i64>)> {
 /// What isn't trained: names and shapes in the fixed order.
 fn constants(config: &Config) -> Vec<(Constant, &'static str, Vec<i64>)> {
     let Some(content) = config.content else { return Vec::new() };
-    let (sources, facets, items) = (content.sources as i64, config.facets as i64, config.items as i64);
-    vec![
+    let (sources, facets, items) = (content.sources as i64, config.facets as i64, config.all_items() as i64);
+    let mut constants = vec![
         (Constant::Cosines, "content.cosines", vec![sources, facets, items]),
         (Constant::Known, "content.known", vec![sources, items]),
         (Constant::Consumers, "content.consumers", vec![facets, items]),
-    ]
+    ];
+    if content.cold_items > 0 {
+        constants.extend([
+            (Constant::Contents, "content.components", vec![items, cold::WIDTH]),
+            (Constant::Counts, "content.counts", vec![items]),
+        ]);
+    }
+    constants
 }
 
 /// A parameter's values as safetensors stores them: 32-bit floats, little-endian, row by row.

@@ -29,17 +29,21 @@ struct Placed<'a> {
     /// `[facets, items]`: content's logits, 0 without content.
     content: Tensor,
     /// `[facets, items]`: consumers' logits.
-    consumers: &'a Tensor,
+    consumers: Tensor,
     /// `[items]`: 1 where an item has content, else 0.
     known: Tensor,
 }
 
 impl<'a> Router<'a> {
-    /// `directions` are those of `parameters`, brought to length 1.
-    pub(crate) fn new(config: &'a Config, parameters: &'a Parameters, directions: &Tensor) -> Result<Self> {
+    /// `directions` are those of `parameters`, brought to length 1: of the first items, as many as are to be routed.
+    pub(crate) fn new(config: &'a Config, parameters: &Parameters, directions: &Tensor) -> Result<Self> {
         let prototypes = normalise(parameters.get(Role::Facets)?)?;
         let free = prototypes.f_mm(&directions.f_transpose(0, 1)?)?.f_mul_scalar(1.0 / config.temperature)?;
-        let placed = config.content.as_ref().map(|content| Placed::new(content, parameters)).transpose()?;
+        let placed = config
+            .content
+            .as_ref()
+            .map(|content| Placed::new(content, parameters, directions.size()[0]))
+            .transpose()?;
         Ok(Self { free, placed })
     }
 
@@ -63,22 +67,23 @@ impl<'a> Router<'a> {
     pub(crate) fn apart(&self) -> Result<Option<[Tensor; 3]>> {
         let Some(placed) = &self.placed else { return Ok(None) };
         let shares = |logits: &Tensor| -> Result<Tensor> { Ok(logits.f_softmax(0, None)?.f_transpose(0, 1)?) };
-        Ok(Some([shares(&placed.content)?, shares(placed.consumers)?, placed.known.shallow_clone()]))
+        Ok(Some([shares(&placed.content)?, shares(&placed.consumers)?, placed.known.shallow_clone()]))
     }
 }
 
 impl<'a> Placed<'a> {
-    fn new(config: &'a ContentConfig, parameters: &'a Parameters) -> Result<Self> {
-        let (cosines, known) = (parameters.constant(Constant::Cosines)?, parameters.constant(Constant::Known)?);
+    fn new(config: &'a ContentConfig, parameters: &Parameters, items: i64) -> Result<Self> {
+        let of_items = |constant| -> Result<Tensor> { Ok(parameters.constant(constant)?.f_narrow(-1, 0, items)?) };
+        let (cosines, known) = (of_items(Constant::Cosines)?, of_items(Constant::Known)?);
         // Sources that an item lacks leave their weight to the others.
-        let weights = parameters.get(Role::Fusion)?.f_softmax(0, None)?.f_unsqueeze(1)?.f_mul(known)?;
+        let weights = parameters.get(Role::Fusion)?.f_softmax(0, None)?.f_unsqueeze(1)?.f_mul(&known)?;
         let total = weights.f_sum_dim_intlist(0, true, None)?;
         let weights = weights.f_div(&total.f_clamp_min(SMALLEST_SQUARE)?)?;
         let content = cosines.f_mul(&weights.f_unsqueeze(1)?)?.f_sum_dim_intlist(0, false, None)?;
         Ok(Self {
             config,
             content: content.f_mul_scalar(1.0 / config.temperature)?,
-            consumers: parameters.constant(Constant::Consumers)?,
+            consumers: of_items(Constant::Consumers)?,
             known: known.f_amax(0_i64, false)?,
         })
     }
@@ -152,7 +157,8 @@ mod tests {
         difference.exp() / (difference.exp() + 1.0)
     }
 
-    const CONTENT: ContentConfig = ContentConfig { sources: 1, temperature: 0.25, drift: 0.0, context: 0.0 };
+    const CONTENT: ContentConfig =
+        ContentConfig { sources: 1, temperature: 0.25, drift: 0.0, context: 0.0, cold_items: 0 };
 
     #[test]
     fn shares_follow_the_cosines_and_not_the_lengths() {

@@ -4,13 +4,14 @@
 use tch::{Device, Kind, Tensor};
 
 use crate::batch::BatchInput;
-use crate::catalogue::Catalogue;
+use crate::catalogue::{Catalogue, Items};
+use crate::cold;
 use crate::config::{Config, Likelihood};
 use crate::dense::{self, Workspace};
 use crate::encoder::{Encoder, History, Strategy};
 use crate::error::{ModelError, Result};
 use crate::measures::Shares;
-use crate::parameters::{Parameters, Role};
+use crate::parameters::{Constant, Parameters, Role};
 use crate::place::Place;
 use crate::routing::{Router, normalise};
 use crate::top_k::TopK;
@@ -21,13 +22,62 @@ const BLOCK_BYTES: usize = 8 << 20;
 /// One recommended item.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Recommendation {
-    /// Index of the item.
+    /// Index of the item. Items that nobody trains with come behind the others.
     pub item: u32,
     /// Higher is better; comparable between the items of one user only. Multinomial: the unnormalised logarithm of the
     /// item's probability. Gaussian: the mean.
     pub score: f32,
     /// The facet that contributes most to the score: which interest the item serves.
     pub facet: u32,
+}
+
+/// Which items a scorer knows.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Reach<'a> {
+    /// Those that are trained with.
+    Trained,
+    /// Those of which contents alone are known too.
+    WithCold,
+    /// Those that are trained with, each with the facets of the one that is named in its place.
+    Shuffled(&'a [i64]),
+}
+
+/// What is known of items that nobody trains with.
+struct Cold<'a> {
+    contents: &'a Tensor,
+    /// `[items]`: 1 where an item has content, else 0.
+    known: Tensor,
+    counts: &'a Tensor,
+}
+
+impl<'a> Cold<'a> {
+    fn of(parameters: &'a Parameters) -> Result<Self> {
+        let known = parameters.constant(Constant::Known)?.f_amax(0_i64, false)?;
+        let counts = parameters.constant(Constant::Counts)?;
+        Ok(Self { contents: parameters.constant(Constant::Contents)?, known, counts })
+    }
+
+    /// What is learnt of trained items, and behind it what would be of the others.
+    fn behind(&self, learnt: &Tensor) -> Result<Tensor> {
+        let cold = cold::rows(self.contents, &self.known, self.counts, learnt)?;
+        Ok(Tensor::f_cat(&[learnt, &cold], 0)?)
+    }
+
+    /// Those of `allowed`, or all, of which anything is known.
+    fn readable(&self, trained: usize, allowed: Option<&[i64]>) -> Result<Vec<i64>> {
+        let known = self.known.f_to_kind(Kind::Float)?.f_to_device(Device::Cpu)?.f_contiguous()?;
+        let mut numbers = vec![0.0_f32; known.numel()];
+        known.f_copy_data(&mut numbers, known.numel())?;
+        // What isn't there at all is refused by name later on.
+        let readable = |item: &i64| {
+            let place = usize::try_from(*item).unwrap_or(0);
+            place < trained || numbers.get(place).is_none_or(|known| *known > 0.5)
+        };
+        Ok(match allowed {
+            Some(allowed) => allowed.iter().copied().filter(readable).collect(),
+            None => (0..numbers.len() as i64).filter(readable).collect(),
+        })
+    }
 }
 
 /// Scores users with a model's parameters as they were when it was made.
@@ -45,26 +95,40 @@ pub struct Scorer {
 }
 
 impl Scorer {
-    /// `allowed` lists the items that may be recommended, in any order; unset means all. Each item has the facets of the
-    /// one that `order` names in its place; unset means its own.
+    /// `allowed` lists the items that may be recommended, in any order; unset means all of `reach`.
     pub(crate) fn new(
         config: &Config,
         parameters: &Parameters,
         strategy: Strategy,
+        reach: Reach<'_>,
         allowed: Option<&[i64]>,
-        order: Option<&[i64]>,
     ) -> Result<Self> {
         let _guard = tch::no_grad_guard();
-        let directions = normalise(parameters.get(Role::Items)?)?;
-        let mut routing = Router::new(config, parameters, &directions)?.log_shares(None)?;
-        if let Some(order) = order {
-            routing = routing.f_index_select(1, &Place::of(&routing)?.indices(order)?)?;
+        let is_cold = matches!(reach, Reach::WithCold) && config.all_items() > config.items;
+        let cold = is_cold.then(|| Cold::of(parameters)).transpose()?;
+        let with_cold = |learnt: Tensor| match &cold {
+            Some(cold) => cold.behind(&learnt),
+            None => Ok(learnt),
+        };
+        let directions = normalise(&with_cold(normalise(parameters.get(Role::Items)?)?)?)?;
+        let mut log_routing = Router::new(config, parameters, &directions)?.log_shares(None)?;
+        if let Reach::Shuffled(order) = reach {
+            log_routing = log_routing.f_index_select(1, &Place::of(&log_routing)?.indices(order)?)?;
         }
-        let catalogue = Catalogue::new(config, parameters, &directions, &routing, allowed)?;
+        let own_routing = log_routing.f_narrow(1, 0, config.items as i64)?;
+        let (vectors, bias) = match config.likelihood {
+            Likelihood::Multinomial => (directions, None),
+            Likelihood::Gaussian { .. } => {
+                let bias = with_cold(parameters.get(Role::MeanBias)?.f_unsqueeze(1)?)?.f_squeeze_dim(1)?;
+                (with_cold(parameters.get(Role::Mean)?.shallow_clone())?, Some(bias))
+            }
+        };
+        let readable = cold.map(|cold| cold.readable(config.items, allowed)).transpose()?;
+        let catalogue = Catalogue::new(&Items { vectors, bias, log_routing }, readable.as_deref().or(allowed))?;
         Ok(Self {
             config: config.clone(),
-            place: Place::of(&directions)?,
-            encoder: Encoder::frozen(config, parameters, &routing, strategy)?,
+            place: Place::of(&own_routing)?,
+            encoder: Encoder::frozen(config, parameters, &own_routing, strategy)?,
             catalogue,
             workspace: Workspace::default(),
             scores: Vec::new(),
@@ -80,19 +144,15 @@ impl Scorer {
         top_k: usize,
         exclude_seen: bool,
     ) -> Result<Vec<Vec<Recommendation>>> {
-        batch.validate(self.config.items)?;
-        if batch.users() == 0 {
-            return Ok(Vec::new());
+        if exclude_seen {
+            return self.recommend_without(batch, batch, top_k);
         }
-        let _guard = tch::no_grad_guard();
-        let latents = self.decoded(batch)?;
-        let seen = if exclude_seen { self.catalogue.columns(batch) } else { vec![Vec::new(); batch.users()] };
-        let best = self.best(&latents, batch.users(), top_k, &seen)?;
-        self.with_facets(&latents, best)
+        let nothing = vec![0; batch.users() + 1];
+        self.recommend_without(batch, &BatchInput { offsets: &nothing, items: &[], weights: None, ..*batch }, top_k)
     }
 
-    /// The best items of each user, without those of `excluded`, which has as many users: what a person has is more than
-    /// what the model is told of them.
+    /// The same without the items of `excluded`, which has as many users: what a person has is more than what the model is
+    /// told of them.
     ///
     /// # Errors
     /// [`ModelError::Input`] where both don't fit together.
@@ -101,9 +161,9 @@ impl Scorer {
         batch: &BatchInput<'_>,
         excluded: &BatchInput<'_>,
         top_k: usize,
-    ) -> Result<Vec<Vec<u32>>> {
+    ) -> Result<Vec<Vec<Recommendation>>> {
         batch.validate(self.config.items)?;
-        excluded.validate(self.config.items)?;
+        excluded.validate(self.catalogue.universe)?;
         if excluded.users() != batch.users() {
             let (users, others) = (batch.users(), excluded.users());
             return Err(ModelError::Input(format!("{users} users, and what {others} have")));
@@ -114,10 +174,12 @@ impl Scorer {
         let _guard = tch::no_grad_guard();
         let latents = self.decoded(batch)?;
         let best = self.best(&latents, batch.users(), top_k, &self.catalogue.columns(excluded))?;
-        Ok(best
-            .into_iter()
-            .map(|list| list.iter().map(|(_, column)| self.catalogue.item(*column)).collect())
-            .collect())
+        self.with_facets(&latents, best)
+    }
+
+    /// How many items may be recommended.
+    pub fn recommendable(&self) -> usize {
+        self.catalogue.size
     }
 
     /// Users as the decoder takes them.

@@ -19,14 +19,14 @@ use crate::noise::Noise;
 use crate::parameters::{Constant, Parameters, Role};
 use crate::place::Place;
 use crate::routing::{Router, normalise};
-use crate::scorer::Scorer;
+use crate::scorer::{Reach, Scorer};
 use crate::targets::Targets;
 
 /// A facet variational autoencoder: its parameters, and the work space of training.
 #[derive(Debug)]
 pub struct FacetVae {
     config: Config,
-    parameters: Parameters,
+    pub(crate) parameters: Parameters,
     noise: Noise,
     place: Place,
     pub(crate) strategy: Strategy,
@@ -91,6 +91,10 @@ impl FacetVae {
         })
     }
 
+    pub(crate) fn place(&self) -> Place {
+        self.place
+    }
+
     /// A model of the same shape and seed that has learned nothing: its items have the same contents.
     pub fn untrained(&self) -> Result<Self> {
         let fresh = Self::in_place(self.config.clone(), self.place)?;
@@ -127,7 +131,8 @@ impl FacetVae {
     }
 
     /// All that is stored: the parameters, and with content `content.cosines`, `content.known` and `content.consumers`
-    /// (`[sources, facets, items]`, `[sources, items]`, `[facets, items]`), which no optimizer changes.
+    /// (`[sources, facets, items]`, `[sources, items]`, `[facets, items]`), with items that nobody trains with
+    /// `content.components` and `content.counts` (`[items, 128]`, `[items]`), which no optimizer changes.
     pub fn stored(&self) -> impl Iterator<Item = &(String, Tensor)> {
         self.parameters.stored()
     }
@@ -138,13 +143,16 @@ impl FacetVae {
     /// [`ModelError::Input`] where the placement is one of other items, sources or facets.
     pub fn place_by_content(&mut self, placement: &ContentPlacement) -> Result<()> {
         let _guard = tch::no_grad_guard();
-        let values = [
+        let mut values = vec![
             (Constant::Cosines, &placement.cosines),
             (Constant::Known, &placement.known),
             (Constant::Consumers, &placement.consumers),
         ];
-        for (constant, value) in values {
-            let own = self.parameters.constant(constant)?;
+        if let Some(components) = &placement.components {
+            values.extend([(Constant::Contents, components), (Constant::Counts, &placement.counts)]);
+        }
+        for (constant, value) in &values {
+            let own = self.parameters.constant(*constant)?;
             if own.size() != value.size() {
                 let (own, other) = (own.size(), value.size());
                 return Err(ModelError::Input(format!("{constant:?} of shape {other:?}, this model's is {own:?}")));
@@ -156,17 +164,45 @@ impl FacetVae {
         Ok(())
     }
 
+    /// Starts the items' vectors, their directions and the encoder's first layer, at `vectors` of who has what, `[items,
+    /// rank]`: those of [`item_vectors`](crate::item_vectors), of which the largest dimensions are taken, at length 1. Where
+    /// there are fewer, the others stay as they are.
+    ///
+    /// # Errors
+    /// [`ModelError::Input`] where they are vectors of other items.
+    pub fn start_from(&mut self, vectors: &Tensor) -> Result<()> {
+        let _guard = tch::no_grad_guard();
+        if vectors.dim() != 2 || vectors.size()[0] != self.config.items as i64 {
+            let (of, items) = (vectors.size(), self.config.items);
+            return Err(ModelError::Input(format!("vectors of shape {of:?} for {items} items")));
+        }
+        let rank = vectors.size()[1];
+        let kept = rank.min(self.config.dimensions as i64);
+        // The largest come last.
+        let largest = self.place.bring(&normalise(&vectors.f_narrow(1, rank - kept, kept)?)?)?;
+        for role in [Role::Items, Role::Input] {
+            self.parameters.get(role)?.f_narrow(1, 0, kept)?.f_copy_(&largest)?;
+        }
+        Ok(())
+    }
+
     /// What recommends with the parameters as they are now. `allowed` lists the items that may be recommended, in any
     /// order; unset means all.
     pub fn scorer(&self, allowed: Option<&[i64]>) -> Result<Scorer> {
-        Scorer::new(&self.config, &self.parameters, self.strategy, allowed, None)
+        Scorer::new(&self.config, &self.parameters, self.strategy, Reach::Trained, allowed)
+    }
+
+    /// The same with the items that nobody trains with, behind the others: what training would have learnt of them is told
+    /// by their contents. Those without content are never recommended.
+    pub fn scorer_with_cold_items(&self, allowed: Option<&[i64]>) -> Result<Scorer> {
+        Scorer::new(&self.config, &self.parameters, self.strategy, Reach::WithCold, allowed)
     }
 
     /// A scorer for which facets were shuffled over the items: what it loses is what facets are good for.
     pub fn scorer_with_shuffled_facets(&self, seed: u64) -> Result<Scorer> {
         let order = permutation(self.config.items, seed, 0);
         let order: Vec<i64> = order.into_iter().map(|item| item as i64).collect();
-        Scorer::new(&self.config, &self.parameters, self.strategy, None, Some(&order))
+        Scorer::new(&self.config, &self.parameters, self.strategy, Reach::Shuffled(&order), None)
     }
 
     /// Where the items' contents and where their consumers alone place them. `None` for a model without content.

@@ -29,6 +29,8 @@ pub struct Measured {
     pub facets: Facets,
     /// The test users as if they were cold.
     pub cold: Option<Group>,
+    /// Items that nobody trains with.
+    pub cold_items: Option<ColdItems>,
     /// Each tenant's test users.
     #[serde(default)]
     pub tenants: BTreeMap<String, Group>,
@@ -38,6 +40,30 @@ pub struct Measured {
     /// The epochs.
     #[serde(default)]
     pub history: Vec<EpochRecord>,
+}
+
+/// How items that nobody trains with are recommended to test users who have some.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ColdItems {
+    /// How many items.
+    pub items: usize,
+    /// How many users.
+    pub users: usize,
+    /// In lists of all items, by metric.
+    pub among_all: BTreeMap<String, Found>,
+    /// In lists of these items alone, by metric.
+    pub among_cold: BTreeMap<String, Found>,
+    /// Share of the first places of all test users' lists that go to them.
+    pub shown: f64,
+}
+
+/// A mean over users, and what lists in random order come to.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[allow(missing_docs)]
+pub struct Found {
+    pub value: f64,
+    pub chance: f64,
 }
 
 /// Some of the test users.

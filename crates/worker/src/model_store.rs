@@ -27,7 +27,7 @@ pub(crate) struct ModelManifest {
     pub(crate) items: u64,
     /// Parameters of the best epoch, by its name in the model's folder.
     pub(crate) parameters: File,
-    /// The items, in the order of their indices.
+    /// The items, in the order of their indices: the vocabulary, and behind it those that nobody trains with.
     pub(crate) catalogue: File,
     /// What to call the facets, by their numbers. An earlier release's have no names.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -60,6 +60,9 @@ pub(crate) struct NewModel<'a> {
     pub(crate) dataset: &'a str,
     pub(crate) model: &'a Model,
     pub(crate) parameters: Bytes,
+    /// Items of the vocabulary.
+    pub(crate) items: usize,
+    /// These, and behind them items that nobody trains with.
     pub(crate) catalogue: &'a Catalogue,
     pub(crate) facet_names: Vec<String>,
     pub(crate) metrics: BTreeMap<String, f64>,
@@ -72,7 +75,7 @@ pub(crate) async fn write(storage: &Store, new: NewModel<'_>) -> Result<File, Ta
         run: new.run.to_owned(),
         dataset: new.dataset.to_owned(),
         model: new.model.clone(),
-        items: new.catalogue.ids.len() as u64,
+        items: new.items as u64,
         parameters: folder.put_described(&format!("{nonce}/model.safetensors"), new.parameters).await?,
         catalogue: folder.put_described(&format!("{nonce}/items.parquet"), new.catalogue.to_parquet()?).await?,
         facet_names: new.facet_names,
@@ -88,7 +91,7 @@ pub(crate) async fn write(storage: &Store, new: NewModel<'_>) -> Result<File, Ta
 pub(crate) struct StoredModel {
     pub(crate) manifest: ModelManifest,
     pub(crate) vae: FacetVae,
-    /// The items, in the order of their indices.
+    /// The items, in the order of their indices: the vocabulary, and behind it those that nobody trains with.
     pub(crate) catalogue: Catalogue,
 }
 
@@ -104,7 +107,9 @@ pub(crate) async fn read(storage: &Store, run: &str) -> Result<StoredModel, Task
     let parameters = folder.get_checked(&manifest.parameters).await?;
     let catalogue = folder.get_checked(&manifest.catalogue).await?;
     let catalogue = Catalogue::from_parquet(catalogue, &folder.uri_of(&manifest.catalogue.name))?;
-    let mut vae = FacetVae::new(Config::from_spec(&manifest.model, catalogue.len(), 1, 0))?;
+    let items = usize::try_from(manifest.items).unwrap_or(usize::MAX).min(catalogue.len());
+    let config = Config::from_spec(&manifest.model, items, 1, 0).with_cold_items(catalogue.len() - items);
+    let mut vae = FacetVae::new(config)?;
     vae.load_safetensors(&parameters)?;
     Ok(StoredModel { manifest, vae, catalogue })
 }

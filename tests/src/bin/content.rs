@@ -1,5 +1,6 @@
 //! Trains the MovieLens-100k example with and without what a pretrained encoder reads of its films, over several splits and
-//! seeds, and tells what facets are like, what that costs, and where films go whose text is hidden:
+//! seeds, and tells what facets are like, what that costs, where films go whose text is hidden, and how films are recommended
+//! that nobody trains with:
 //!
 //! `cargo run -p teasel-tests --bin content -- [--splits 5] [--seeds 3]`, after `scripts/movielens-100k`.
 
@@ -7,7 +8,7 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context, Result};
 use clap::Parser;
-use teasel_tests::content::{hidden, job, minilm, some_films};
+use teasel_tests::content::{cold_films, hidden, hold_films_out, job, minilm, some_films};
 use teasel_tests::project::Project;
 
 /// How often.
@@ -21,7 +22,10 @@ struct Options {
     seeds: u64,
 }
 
-const COLUMNS: [&str; 10] = [
+/// What is told of films that nobody trains with, as multiples of chance.
+const COLD: [(&str, &str); 3] = [("amongAll", "ndcg@100"), ("amongAll", "recall@50"), ("amongCold", "recall@10")];
+
+const COLUMNS: [&str; 14] = [
     "free NDCG@100",
     "NDCG@100",
     "agreement",
@@ -32,6 +36,10 @@ const COLUMNS: [&str; 10] = [
     "chance",
     "regression",
     "hidden: NDCG@100",
+    "cold: NDCG@100 / chance",
+    "cold: recall@50 / chance",
+    "cold alone: recall@10 / chance",
+    "cold: shown",
 ];
 
 fn main() -> Result<()> {
@@ -48,6 +56,11 @@ fn main() -> Result<()> {
             let films = some_films(100 * split + seed)?;
             let without = project.run(&job(&project, ("hidden", &encoder), (split, seed), &films)?);
             let found = runtime.block_on(hidden(&project.path("hidden-storage"), &without))?;
+            let file = job(&project, ("cold", &encoder), (split, seed), &BTreeSet::new())?;
+            hold_films_out(&file)?;
+            let cold = project.run(&file);
+            let cold = project.measured("cold", &cold)?;
+            let times = |(among, metric)| cold_films(&cold, among, metric).map(|(value, chance)| value / chance);
             let of = |result: &serde_json::Value, name: &str| {
                 result["metrics"][name].as_f64().with_context(|| format!("the result has no {name}"))
             };
@@ -65,6 +78,10 @@ fn main() -> Result<()> {
                 found.model.chance_high,
                 found.regression.adjusted_mutual_information,
                 of(&without, "ndcg@100")?,
+                times(COLD[0])?,
+                times(COLD[1])?,
+                times(COLD[2])?,
+                cold["coldItems"]["shown"].as_f64().context("no share of lists")?,
             ];
             println!("{split}, {seed}: {}", row.map(|value| format!("{value:.4}")).join(", "));
             all.push(row);

@@ -1,7 +1,9 @@
 //! Resolves what is read of items.
 
 use super::checks;
-use crate::resolved::{Content, ContentRouting, Encoder, OnBadItems, Pooling};
+use crate::resolved::{
+    ColdItems, Content, ContentRouting, Encoder, EncoderMatrix, OnBadItems, Pooling, Tuning, TuningMethod,
+};
 use crate::spec::{ContentRoutingSpec, ContentSpec, EncoderSpec, ItemsSpec, TuningSpec, TuningType};
 use crate::violation::{Path, Violations};
 
@@ -31,6 +33,7 @@ pub(super) fn resolve(
         text: spec.text.as_ref().map(|spec| encoder(spec, Pooling::Mean, &path.field("text"), found)),
         image: spec.image.as_ref().map(|spec| encoder(spec, Pooling::Cls, &path.field("image"), found)),
         routing: routing(&spec.routing.clone().unwrap_or_default(), &path.field("routing"), found),
+        cold_items: spec.cold_items.unwrap_or(ColdItems::Recommend),
         on_bad_items: spec.on_bad_items.unwrap_or(OnBadItems::Fail),
     }
 }
@@ -47,20 +50,45 @@ fn encoder(spec: &EncoderSpec, pooling: Pooling, path: &Path, found: &mut Violat
             }
         }
     }
-    if let Some(TuningSpec { kind, low_rank }) = &spec.tuning {
-        match kind {
-            TuningType::Frozen if low_rank.is_some() => {
-                found.add(&path.fields("tuning.lowRank"), "goes with type LowRank");
-            }
-            TuningType::Frozen => {}
-            TuningType::LowRank => checks::not_supported_yet(&path.field("tuning"), "tuned encoders are", found),
-        }
-    }
     Encoder {
         location: spec.encoder.location.clone(),
         layers: spec.layers.clone(),
         pooling: spec.pooling.unwrap_or(pooling),
+        tuning: spec.tuning.as_ref().and_then(|spec| tuning(spec, &path.field("tuning"), found)),
     }
+}
+
+fn tuning(spec: &TuningSpec, path: &Path, found: &mut Violations) -> Option<Tuning> {
+    if spec.low_rank.is_some() && spec.kind != TuningType::LowRank {
+        found.add(&path.field("lowRank"), "goes with type LowRank");
+    }
+    if spec.adapters.is_some() && spec.kind != TuningType::Adapters {
+        found.add(&path.field("adapters"), "goes with type Adapters");
+    }
+    let (method, learning_rate) = match spec.kind {
+        TuningType::Frozen => return None,
+        TuningType::LowRank => {
+            let own = spec.low_rank.clone().unwrap_or_default();
+            let targets = own.targets.unwrap_or_else(|| vec![EncoderMatrix::Query, EncoderMatrix::Value]);
+            for (index, target) in targets.iter().enumerate() {
+                if targets[..index].contains(target) {
+                    found.add(&path.fields("lowRank.targets").index(index), format!("names {target:?} again"));
+                }
+            }
+            let (rank, alpha) = (own.rank.unwrap_or(8), own.alpha.unwrap_or(16.0));
+            (TuningMethod::LowRank { rank, alpha, targets }, 1e-4)
+        }
+        TuningType::Adapters => {
+            let width = spec.adapters.as_ref().and_then(|own| own.width).unwrap_or(64);
+            (TuningMethod::Adapters { width }, 1e-4)
+        }
+        TuningType::Full => (TuningMethod::Full, 2e-5),
+    };
+    Some(Tuning {
+        method,
+        learning_rate: spec.learning_rate.unwrap_or(learning_rate),
+        items_per_step: spec.items_per_step.unwrap_or(16),
+    })
 }
 
 fn routing(spec: &ContentRoutingSpec, path: &Path, found: &mut Violations) -> ContentRouting {

@@ -148,12 +148,16 @@ fn strong_generalization_split(spec: &StrongGeneralizationSpec, path: &Path, fou
             found.add(&path.field(name), format!("must be above 0 and below 1, not {share}"));
         }
     }
+    let cold_items = spec.cold_items.unwrap_or(0.0);
+    if cold_items == 1.0 {
+        found.add(&path.field("coldItems"), "must be below 1, not 1");
+    }
     let inside = |share: f64| share > 0.0 && share < 1.0;
     if inside(validation) && inside(test) && validation + test >= 1.0 {
         let message = format!("validation {validation} and test {test} leave no users to train on");
         found.add(path, message);
     }
-    Split::StrongGeneralization { seed: spec.seed.unwrap_or(1), validation, test, held_out }
+    Split::StrongGeneralization { seed: spec.seed.unwrap_or(1), validation, test, held_out, cold_items }
 }
 
 fn provided_split(spec: ProvidedSpec, path: &Path, found: &mut Violations) -> Split {

@@ -15,11 +15,19 @@ pub struct Content {
     pub image: Option<Encoder>,
     /// How content decides the items' facets.
     pub routing: ContentRouting,
+    /// What becomes of items that nobody trains with.
+    #[serde(default = "recommend")]
+    pub cold_items: ColdItems,
     /// What to do with an item whose text or image can't be read.
     pub on_bad_items: OnBadItems,
 }
 
 impl Content {
+    /// Whether training adapts an encoder.
+    pub fn is_tuned(&self) -> bool {
+        self.text.iter().chain(&self.image).any(|encoder| encoder.tuning.is_some())
+    }
+
     /// How many vectors an item may have: one of each layer of each encoder.
     pub fn sources(&self) -> usize {
         let layers = |encoder: &Encoder| encoder.layers.as_ref().map_or(1, Vec::len);
@@ -27,8 +35,12 @@ impl Content {
     }
 }
 
+fn recommend() -> ColdItems {
+    ColdItems::Recommend
+}
+
 /// A pretrained encoder.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Encoder {
     /// Its folder.
@@ -37,6 +49,62 @@ pub struct Encoder {
     pub layers: Option<Vec<u32>>,
     /// How tokens become one vector.
     pub pooling: Pooling,
+    /// How it is adapted while training; unset means that it stays as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tuning: Option<Tuning>,
+}
+
+/// How an encoder is adapted, through the loss of recommendations.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Tuning {
+    /// What is adapted.
+    pub method: TuningMethod,
+    /// Of what is adapted.
+    pub learning_rate: f64,
+    /// How many items each process reads anew in a step.
+    pub items_per_step: u32,
+}
+
+/// What is adapted of an encoder.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "type", deny_unknown_fields)]
+pub enum TuningMethod {
+    /// Updates of low rank to some matrices (Hu et al., 2021).
+    LowRank {
+        /// Rank of the updates.
+        rank: u32,
+        /// Scales them, by `alpha / rank`.
+        alpha: f64,
+        /// Which matrices of each block.
+        targets: Vec<EncoderMatrix>,
+    },
+    /// Small layers inside each block (Houlsby et al., 2019).
+    Adapters {
+        /// Width of the bottleneck.
+        width: u32,
+    },
+    /// All weights.
+    Full,
+}
+
+/// A matrix of an encoder's block.
+#[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum EncoderMatrix {
+    /// Of the queries of attention.
+    Query,
+    /// Of its keys.
+    Key,
+    /// Of its values.
+    Value,
+    /// Behind attention.
+    Output,
+    /// The feed-forward layer's first.
+    Up,
+    /// Its gate, where it has one.
+    Gate,
+    /// Its last.
+    Down,
 }
 
 /// How content decides the items' facets.
@@ -60,6 +128,15 @@ pub enum Pooling {
     Cls,
     /// The last one, the only one that has seen all others where tokens see those before them.
     LastToken,
+}
+
+/// What becomes of items that nobody trains with.
+#[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ColdItems {
+    /// They are recommended by their contents.
+    Recommend,
+    /// They aren't read and never recommended.
+    Ignore,
 }
 
 /// What to do with an item whose text or image can't be read.

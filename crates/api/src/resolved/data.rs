@@ -152,6 +152,9 @@ pub enum Split {
         test: f64,
         /// Share of a held-out user's items that is hidden.
         held_out: f64,
+        /// Share of items that nobody trains with.
+        #[serde(default)]
+        cold_items: f64,
     },
     /// Every user trains; the last item by time is for test, the one before for validation.
     LeaveLastOut,

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::choice::choice;
 use crate::location::Location;
-use crate::resolved::{OnBadItems, Pooling};
+use crate::resolved::{ColdItems, EncoderMatrix, OnBadItems, Pooling};
 
 /// Encoders of item content, and how it decides the items' facets.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -24,6 +24,11 @@ pub struct ContentSpec {
     /// routing says how content decides the items' facets. Unset means all its defaults.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub routing: Option<ContentRoutingSpec>,
+    /// coldItems says what becomes of items of data.items that no training user has: Recommend (by their contents), or
+    /// Ignore. Defaults to Recommend.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "choice::<ColdItems>")]
+    pub cold_items: Option<ColdItems>,
     /// onBadItems says what to do with an item whose text or image can't be read: Fail (end with its id), or Skip (it
     /// counts as one without). Defaults to Fail.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -70,7 +75,7 @@ pub struct EncoderSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "choice::<Pooling>")]
     pub pooling: Option<Pooling>,
-    /// tuning adapts the encoder while training. Unset means that it stays frozen.
+    /// tuning adapts the encoder while training, through the loss of recommendations. Unset means that it stays frozen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tuning: Option<TuningSpec>,
 }
@@ -85,15 +90,31 @@ pub struct EncoderSource {
 }
 
 /// How an encoder is adapted.
-#[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("!has(self.lowRank) || self.type == 'LowRank'").message("lowRank goes with type LowRank"),
+    validation = Rule::new("!has(self.adapters) || self.type == 'Adapters'").message("adapters goes with type Adapters")
+)]
 pub struct TuningSpec {
-    /// type is Frozen (nothing is adapted) or LowRank (low-rank updates of the attention weights; not supported yet).
+    /// type is Frozen (nothing is adapted), LowRank (low-rank updates of weights), Adapters (small layers inside each
+    /// block) or Full (all weights).
     #[serde(rename = "type")]
     pub kind: TuningType,
     /// lowRank goes with that type. Unset means all its defaults.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub low_rank: Option<LowRankSpec>,
+    /// adapters goes with that type. Unset means all its defaults.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adapters: Option<AdaptersSpec>,
+    /// learningRate of what is adapted. Defaults to 0.0001, with type Full to 0.00002.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("minimum" = 0, "exclusiveMinimum" = true))]
+    pub learning_rate: Option<f64>,
+    /// itemsPerStep is how many items each process reads anew in a step, and learns from. Defaults to 16.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub items_per_step: Option<u32>,
 }
 
 /// Ways to adapt an encoder.
@@ -102,6 +123,8 @@ pub struct TuningSpec {
 pub enum TuningType {
     Frozen,
     LowRank,
+    Adapters,
+    Full,
 }
 
 /// Low-rank adaptation (Hu et al., 2021).
@@ -116,4 +139,19 @@ pub struct LowRankSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("minimum" = 0, "exclusiveMinimum" = true))]
     pub alpha: Option<f64>,
+    /// targets are the matrices of each block that are updated: Query, Key, Value, Output, Up, Gate and Down. Defaults to
+    /// Query and Value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 7))]
+    pub targets: Option<Vec<EncoderMatrix>>,
+}
+
+/// Adapters (Houlsby et al., 2019).
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AdaptersSpec {
+    /// width of the bottleneck. Defaults to 64.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub width: Option<u32>,
 }

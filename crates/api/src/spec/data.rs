@@ -204,6 +204,11 @@ pub struct StrongGeneralizationSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 1))]
     pub held_out: Option<f64>,
+    /// coldItems is the share of items that nobody trains with, by hash(seed, item): with model.content it is measured
+    /// how they are recommended to held-out users. Defaults to 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 1))]
+    pub cold_items: Option<f64>,
 }
 
 /// Your own split. All files have the columns of interactions.

@@ -3,6 +3,7 @@ use std::ops::Range;
 use rstest::rstest;
 
 use super::*;
+use crate::clusters::ContentVectors;
 use crate::config::ContentConfig;
 
 const GAUSSIAN: Likelihood = Likelihood::Gaussian { variance_floor: 0.01 };
@@ -25,7 +26,8 @@ fn config(likelihood: Likelihood) -> Config {
 }
 
 /// Two sources, each of which lacks some items, and an item that has none.
-const CONTENT: ContentConfig = ContentConfig { sources: 2, temperature: 0.5, drift: 0.4, context: 0.3 };
+const CONTENT: ContentConfig =
+    ContentConfig { sources: 2, temperature: 0.5, drift: 0.4, context: 0.3, cold_items: 0 };
 
 fn placement() -> ContentPlacement {
     let numbers = |count: i64| Tensor::arange(count, (Kind::Double, Device::Cpu));
@@ -272,6 +274,113 @@ fn a_placement_of_other_items_is_refused_and_changes_nothing() {
         .unwrap_err();
     assert!(matches!(error, ModelError::Input(_)), "{error}");
     assert!(before == model.to_safetensors().unwrap());
+}
+
+/// Ten items that are trained with in two kinds, each of which has its own direction and content, and behind them one of each
+/// kind and one without content.
+fn with_cold_items(likelihood: Likelihood) -> FacetVae {
+    let kinds: Vec<usize> = (0..13).map(|item| item % 2).collect();
+    let rows = |count: usize| -> Tensor {
+        let of = |kind: &usize| if *kind == 0 { [1.0_f32, 0.1, 0.0, 0.0] } else { [0.0, 0.0, 1.0, 0.1] };
+        Tensor::from_slice(&kinds[..count].iter().flat_map(of).collect::<Vec<f32>>()).view([-1, 4])
+    };
+    let source = ContentVectors { vectors: rows(13), known: (0..13).map(|item| item < 12).collect() };
+    let mut placement = ContentPlacement::cluster(&[source], 10, 2, 1).unwrap();
+    placement.add_consumers(&rows(10), &[3; 10], 0.1).unwrap();
+    let content = ContentConfig { sources: 1, temperature: 0.1, drift: 0.0, context: 0.0, cold_items: 3 };
+    let config = Config { items: 10, facets: 2, content: Some(content), ..config(likelihood) };
+    let mut model = FacetVae::new(config).unwrap();
+    model.place_by_content(&placement).unwrap();
+    let _guard = tch::no_grad_guard();
+    for (name, parameter) in model.parameters() {
+        if ["item.directions", "encoder.input.weight", "decoder.mean.weight"].contains(&name.as_str()) {
+            parameter.shallow_clone().copy_(&rows(10));
+        }
+        if name == "encoder.output.weight" {
+            parameter.narrow(0, 0, 4).copy_(&Tensor::eye(4, (Kind::Float, Device::Cpu)));
+        }
+    }
+    model
+}
+
+#[rstest]
+#[case(Likelihood::Multinomial)]
+#[case(GAUSSIAN)]
+fn items_that_nobody_has_are_recommended_by_their_contents(#[case] likelihood: Likelihood) {
+    let model = with_cold_items(likelihood);
+    let mut scorer = model.scorer_with_cold_items(None).unwrap();
+    assert_eq!(scorer.recommendable(), 12, "nothing is known of the last one");
+    for (kind, alike) in [(0_i64, 10_u32), (1, 11)] {
+        let own: Vec<i64> = (0..10).filter(|item| item % 2 == kind).collect();
+        let batch = BatchInput { offsets: &[0, 5], items: &own, weights: None, user_keys: &[1] };
+        let first = |lists: &[Vec<crate::Recommendation>]| lists[0][0].item;
+        let lists = scorer.recommend(&batch, 3, true).unwrap();
+        assert_eq!(first(&lists), alike, "{lists:?}");
+        assert!(
+            scorer.explain(&batch, &lists, 2).unwrap()[0][0]
+                .iter()
+                .all(|reason| own.contains(&i64::from(reason.item)))
+        );
+        // Whoever has it already gets another one.
+        let seen: Vec<i64> = own.iter().copied().chain([i64::from(alike)]).collect();
+        let seen = BatchInput { offsets: &[0, 6], items: &seen, ..batch };
+        assert!(scorer.recommend_without(&batch, &seen, 12).unwrap()[0].iter().all(|other| other.item != alike));
+        let mut alone = model.scorer_with_cold_items(Some(&[12, 11, 10])).unwrap();
+        assert_eq!(alone.recommend(&batch, 9, true).unwrap()[0].len(), 2);
+        let mut trained = model.scorer(None).unwrap();
+        assert!(trained.recommend(&batch, 99, false).unwrap()[0].iter().all(|one| one.item < 10));
+    }
+    assert!(model.scorer_with_cold_items(Some(&[13])).is_err());
+    assert!(model.scorer(Some(&[10])).is_err());
+}
+
+#[rstest]
+#[case(Likelihood::Multinomial)]
+#[case(GAUSSIAN)]
+fn losses_have_gradients_by_where_contents_place_items(#[case] likelihood: Likelihood) {
+    let mut model = model_with(likelihood, true);
+    let users = users();
+    let batch = users.batch(false);
+    model.tune_contents().unwrap();
+    model.loss(&batch, STEP).unwrap().objective.backward();
+    let (sources, items) = (1..2, [3_i64, 8]);
+    let found = model.take_placement_gradients(sources.clone(), &items).unwrap();
+    assert_eq!(found.size(), [1, 3, 2]);
+    let after = model.take_placement_gradients(sources.clone(), &items).unwrap();
+    assert_eq!(after.abs().sum(Kind::Double).double_value(&[]), 0.0, "they are taken");
+    let own = model.parameters.constant(Constant::Cosines).unwrap().detach().narrow(0, 1, 1);
+    let own = own.index_select(2, &Tensor::from_slice(&items)).copy();
+    let mut largest = 0.0_f64;
+    for (facet, place) in (0..3).flat_map(|facet| (0..2).map(move |place| (facet, place))) {
+        let mut at = |difference: f64| {
+            let moved = own.copy();
+            let _ = moved.get(0).get(facet).narrow(0, place, 1).f_add_scalar_(difference).unwrap();
+            model.place_anew(sources.clone(), &items, &moved).unwrap();
+            value(&mut model, &batch)
+        };
+        let expected = (at(1e-5) - at(-1e-5)) / 2e-5;
+        let found = found.double_value(&[0, facet, place]);
+        largest = largest.max(found.abs());
+        assert!((found - expected).abs() < 1e-6 * (1.0 + expected.abs()), "{found} instead of {expected}");
+    }
+    assert!(largest > 1e-3, "nothing depends on where these items belong");
+    assert!(model.take_placement_gradients(2..3, &items).is_err());
+}
+
+#[test]
+fn items_start_at_vectors_of_who_has_them() {
+    let mut model = model(Likelihood::Multinomial);
+    let before = Vec::<f32>::try_from(model.parameters()[0].1.select(1, 3).to_kind(Kind::Float)).unwrap();
+    let vectors = (Tensor::arange(39, (Kind::Float, Device::Cpu)) * 0.7).sin().view([13, 3]);
+    model.start_from(&vectors).unwrap();
+    let expected = normalise(&vectors.to_kind(Kind::Double)).unwrap();
+    for parameter in [&model.parameters()[0].1, &model.parameters()[2].1] {
+        assert!((parameter.narrow(1, 0, 3) - &expected).abs().max().double_value(&[]) < 1e-6);
+        assert!(parameter.requires_grad());
+    }
+    let after = Vec::<f32>::try_from(model.parameters()[0].1.select(1, 3).to_kind(Kind::Float)).unwrap();
+    assert_eq!(after, before, "the fourth dimension has no vector");
+    assert!(model.start_from(&vectors.narrow(0, 0, 12)).is_err());
 }
 
 #[test]

@@ -51,6 +51,7 @@ pub(crate) fn section(measured: &Measured) -> Markup {
                 }
             }
             (groups(measured))
+            (cold_items(measured))
             @for (name, baseline) in &measured.baselines {
                 @if let Baseline::Skipped { skipped } = baseline {
                     p.note { (called(name)) " wasn't measured: " (skipped) "." }
@@ -112,6 +113,36 @@ fn groups(measured: &Measured) -> Markup {
         }
         @if measured.tenants.len() > TENANTS {
             p.note { "The other " (measured.tenants.len() - TENANTS) " tenants are in metrics.json." }
+        }
+    }
+}
+
+/// Items that nobody trains with.
+fn cold_items(measured: &Measured) -> Markup {
+    let Some(cold) = &measured.cold_items else { return html! {} };
+    let all = cold.among_all.iter().map(|(name, found)| (format!("{name}, in lists of all items"), found));
+    let alone =
+        cold.among_cold.iter().map(|(name, found)| (format!("{name}, in lists of cold items alone"), found));
+    html! {
+        div.wide {
+            table {
+                thead { tr { th { "cold items" } th.number { "value" } th.number { "by chance" } th.number { "times" } } }
+                tbody {
+                    @for (name, found) in all.chain(alone) {
+                        tr {
+                            td { (name) }
+                            td.number { (short(found.value)) }
+                            td.number { (short(found.chance)) }
+                            td.number { (if found.chance > 0.0 { short(found.value / found.chance) } else { "–".into() }) }
+                        }
+                    }
+                }
+            }
+        }
+        p.note {
+            (count(cold.items as u64)) " items have no training user and are recommended by what an encoder reads of them: "
+            "asked for are those that " (count(cold.users as u64)) " test users have. Of the first 20 places of all test users' "
+            "lists, " (percent(cold.shown)) " go to them."
         }
     }
 }

@@ -32,6 +32,17 @@ pub(super) enum Content {
     Image(String),
 }
 
+impl Content {
+    /// What an encoder is given, or why it can't be read. `images` is where images lie.
+    pub(super) async fn input(&self, images: Option<&Store>) -> Result<Result<Vec<u8>, String>, TaskError> {
+        match (self, images) {
+            (Content::Text(text), _) => Ok(Ok(text.clone().into_bytes())),
+            (Content::Image(path), Some(folder)) => Ok(image(folder, path).await?.map(|bytes| bytes.to_vec())),
+            (Content::Image(path), None) => Err(TaskError::bug(format!("image {path} lies nowhere"))),
+        }
+    }
+}
+
 impl Contents {
     fn of(items: impl Iterator<Item = Option<(String, Content)>>) -> Self {
         let (mut of_items, mut distinct) = (Vec::new(), BTreeMap::new());
@@ -81,7 +92,7 @@ pub(super) async fn image_folder(items: &Items) -> Result<Store, TaskError> {
 }
 
 /// The bytes of an image, or why there are none.
-pub(super) async fn image(folder: &Store, path: &str) -> Result<Result<Bytes, String>, TaskError> {
+async fn image(folder: &Store, path: &str) -> Result<Result<Bytes, String>, TaskError> {
     let Some(image) = folder.named(path) else { return Ok(Err(format!("{path:?} is no path in its folder"))) };
     Ok(image.get_optional("").await?.ok_or_else(|| format!("{} is missing", image.uri())))
 }

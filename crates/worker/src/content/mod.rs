@@ -4,19 +4,33 @@
 mod chunks;
 mod folder;
 mod items;
+mod opened;
 mod reading;
+mod tuned;
 
 use tch::Device;
-use teasel_api::resolved::{Data, Encoder};
-use teasel_data::Catalogue;
+use teasel_api::resolved::{ColdItems, Data, Encoder, Model};
+use teasel_data::{Catalogue, Dataset};
 use teasel_model::ContentVectors;
 use teasel_storage::Store;
 
 use self::folder::EncoderFolder;
 use self::items::{Contents, image_folder};
 use self::reading::Reading;
+pub(crate) use self::tuned::{Tuned, tuned};
 use crate::error::TaskError;
 use crate::places;
+
+/// All items that a model of this spec is of: the vocabulary, and behind it those that nobody trains with where they are
+/// to be recommended.
+///
+/// # Errors
+/// Those of the store.
+pub(crate) async fn catalogue(dataset: &Dataset, model: &Model) -> Result<Catalogue, TaskError> {
+    let vocabulary = dataset.catalogue().await?;
+    let recommends = model.content.as_ref().is_some_and(|content| content.cold_items == ColdItems::Recommend);
+    Ok(if recommends { vocabulary.followed_by(dataset.cold_catalogue().await?) } else { vocabulary })
+}
 
 /// Who reads, and with what.
 pub(crate) struct Reader<'a> {

@@ -5,14 +5,15 @@ use std::time::{Duration, Instant};
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
 use tch::{Device, Kind, Tensor};
-use teasel_api::resolved::{Encoder, OnBadItems, Pooling};
-use teasel_content::{ContentError, ImageEncoder, TextEncoder};
+use teasel_api::resolved::{Encoder, OnBadItems};
+use teasel_content::ContentError;
 use teasel_model::ContentVectors;
 use teasel_storage::{FeaturePart, Features, StorageError, Store, nonce};
 
 use super::chunks::chunks_of;
 use super::folder::{EncoderFolder, LocalFolder};
-use super::items::{Content, Contents, image};
+use super::items::Contents;
+use super::opened::Opened;
 use crate::error::TaskError;
 
 /// Version of what is kept: another one is never read.
@@ -43,24 +44,6 @@ pub(super) struct Reading<'a> {
     /// Hashes of contents that nobody has read yet, as far as `parts_seen` tell.
     left: BTreeSet<String>,
     parts_seen: usize,
-}
-
-/// An encoder, read.
-enum Opened {
-    Text(Box<TextEncoder>),
-    Image(Box<ImageEncoder>),
-}
-
-impl Opened {
-    fn encode(&self, inputs: &[&[u8]]) -> Result<Tensor, ContentError> {
-        match self {
-            Opened::Image(encoder) => encoder.encode(inputs),
-            Opened::Text(encoder) => {
-                let texts: Vec<_> = inputs.iter().map(|text| String::from_utf8_lossy(text)).collect();
-                encoder.encode(&texts.iter().map(AsRef::as_ref).collect::<Vec<_>>())
-            }
-        }
-    }
 }
 
 /// What came of a chunk.
@@ -119,7 +102,8 @@ impl<'a> Reading<'a> {
             return Ok(());
         }
         let here = self.folder.fetch().await?;
-        let opened = self.open(&here, device).map_err(|error| self.folder.explain(error, &here))?;
+        let opened = Opened::open(self.encoder, self.images.is_some(), here.path(), device);
+        let opened = opened.map_err(|error| self.folder.explain(error, &here))?;
         for chunk in chunks {
             self.report(report);
             let read = self.read_chunk(&opened, &here, chunk).await?;
@@ -131,19 +115,6 @@ impl<'a> Reading<'a> {
     fn report(&self, report: &dyn Fn(String)) {
         let all = self.contents.distinct.len();
         report(format!("reading items: {} of {all} {}s", all - self.left.len(), self.kind));
-    }
-
-    fn open(&self, here: &LocalFolder, device: Device) -> Result<Opened, ContentError> {
-        let pooling = match self.encoder.pooling {
-            Pooling::Mean => teasel_content::Pooling::Mean,
-            Pooling::Cls => teasel_content::Pooling::Cls,
-            Pooling::LastToken => teasel_content::Pooling::LastToken,
-        };
-        let layers = self.encoder.layers.as_deref();
-        Ok(match self.images {
-            Some(_) => Opened::Image(Box::new(ImageEncoder::open(here.path(), device, layers, pooling)?)),
-            None => Opened::Text(Box::new(TextEncoder::open(here.path(), device, layers, pooling)?)),
-        })
     }
 
     async fn read_chunk(&self, opened: &Opened, here: &LocalFolder, chunk: Vec<String>) -> Result<Read, TaskError> {
@@ -186,12 +157,9 @@ impl<'a> Reading<'a> {
 
     /// What the encoder is given for a content, or why it can't be read.
     async fn input(&self, hash: &str) -> Result<Result<Vec<u8>, String>, TaskError> {
-        match (self.contents.distinct.get(hash), &self.images) {
-            (Some((_, Content::Text(text))), _) => Ok(Ok(text.clone().into_bytes())),
-            (Some((_, Content::Image(path))), Some(folder)) => {
-                Ok(image(folder, path).await?.map(|bytes| bytes.to_vec()))
-            }
-            _ => Err(TaskError::bug(format!("no {} of hash {hash}", self.kind))),
+        match self.contents.distinct.get(hash) {
+            Some((_, content)) => content.input(self.images.as_ref()).await,
+            None => Err(TaskError::bug(format!("no {} of hash {hash}", self.kind))),
         }
     }
 

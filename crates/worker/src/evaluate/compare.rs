@@ -14,8 +14,10 @@ pub(super) const SEED: u64 = 1;
 /// Items go by their ids: those that the other model doesn't know are missing from the history that it sees, and count
 /// as missed where they are asked for.
 pub(super) fn translated(other: &StoredModel, ids: &[String], test: &HeldOut) -> HeldOut {
-    let known = other.catalogue.index();
-    let unknown = other.catalogue.ids.len() as u32;
+    let unknown = other.manifest.items as u32;
+    // What the other model knows by its content alone isn't compared.
+    let mut known = other.catalogue.index();
+    known.retain(|_, item| *item < unknown);
     let mut next = unknown;
     // Unknown held-out items get indices past the other model's: never recommended, still asked for.
     let mut target = |id: &String| {

@@ -9,7 +9,7 @@ use teasel_model::measures::permutation;
 use teasel_model::{BatchInput, Scorer};
 
 use super::lists::{ListMeasures, Survey};
-use super::measure::{Rows, recommend_items};
+use super::measure::{Rows, items_of, recommend_items};
 use crate::error::TaskError;
 
 /// The most tenants that are told of beyond `metrics.json`.
@@ -60,7 +60,7 @@ async fn cold_lists(
         let users = next..next + batch.users();
         next = users.end;
         let whole = Rows::of(&test.fold_in, &test.keys, users);
-        Ok(scorer.recommend_without(batch, &whole.input(), length)?)
+        Ok(items_of(&scorer.recommend_without(batch, &whole.input(), length)?))
     };
     Ok(survey.of(&short, recommend).await?.measures)
 }

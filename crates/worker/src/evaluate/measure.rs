@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use teasel_data::{Csr, HeldOut};
 use teasel_model::metrics::Metric;
-use teasel_model::{BatchInput, Scorer};
+use teasel_model::{BatchInput, Recommendation, Scorer};
 
 use crate::error::TaskError;
 
@@ -74,8 +74,12 @@ pub(crate) fn recommend_items(
     batch: &BatchInput<'_>,
     top_k: usize,
 ) -> Result<Vec<Vec<u32>>, TaskError> {
-    let lists = scorer.recommend(batch, top_k, true)?;
-    Ok(lists.iter().map(|list| list.iter().map(|recommended| recommended.item).collect()).collect())
+    Ok(items_of(&scorer.recommend(batch, top_k, true)?))
+}
+
+/// The items of lists.
+pub(crate) fn items_of(lists: &[Vec<Recommendation>]) -> Vec<Vec<u32>> {
+    lists.iter().map(|list| list.iter().map(|recommended| recommended.item).collect()).collect()
 }
 
 /// Values of each metric for each of the users `range` of `held_out`: `[metric][user - range.start]`.

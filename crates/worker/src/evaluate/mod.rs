@@ -5,6 +5,7 @@ mod baselines;
 mod best;
 mod categories;
 mod class_tf_idf;
+mod cold_items;
 mod compare;
 mod facets;
 mod gates;
@@ -30,11 +31,12 @@ use crate::error::TaskError;
 use crate::model_store::{self, NewModel};
 use crate::train::claim_of;
 use crate::worker::TaskContext;
-use crate::{outcome, places};
+use crate::{content, outcome, places};
 use again::common_users;
 pub(crate) use again::run as again;
 use best::best_model;
 use categories::Categories;
+use cold_items::ColdItems;
 use facets::Grounds;
 use gates::{GateResult, Measured};
 use lists::Survey;
@@ -67,8 +69,10 @@ pub(crate) async fn run(task: &EvaluateTask, context: &TaskContext<'_>) -> Resul
     let dataset = Dataset::open(&storage, &record.dataset).await?;
     let catalogue = dataset.catalogue().await?;
     let test = dataset.held_out(HeldOutSet::Test).await?;
-    let mut vae =
-        FacetVae::new(Config::from_spec(&record.job.model, dataset.items(), 1, record.job.training.seed))?;
+    let all_items = content::catalogue(&dataset, &record.job.model).await?;
+    let config = Config::from_spec(&record.job.model, dataset.items(), 1, record.job.training.seed)
+        .with_cold_items(all_items.len() - catalogue.len());
+    let mut vae = FacetVae::new(config)?;
     vae.load_safetensors(&parameters)?;
 
     context.progress.update(|progress| progress.message = format!("measuring on {} test users", test.keys.len()));
@@ -93,6 +97,8 @@ pub(crate) async fn run(task: &EvaluateTask, context: &TaskContext<'_>) -> Resul
     let grounds = Grounds { categories: categories.as_ref(), known: known.as_ref(), counts: &catalogue.counts };
     let facets = facets::measure(&vae, &scorer, grounds, &test, metrics[0], &values[0]).await?;
     let cold = groups::cold(&survey, &mut scorer, &test, &record.job.data).await?;
+    let asked = dataset.held_out_cold_items(HeldOutSet::Test).await?;
+    let cold_items = cold_items::measure(&vae, catalogue.len(), &test, &asked).await?;
     let tenants = groups::tenants(&survey, &mut scorer, &test, &record.job, &dataset).await?;
     let mut gates = Vec::with_capacity(task.gates.len());
     for gate in &task.gates {
@@ -111,7 +117,8 @@ pub(crate) async fn run(task: &EvaluateTask, context: &TaskContext<'_>) -> Resul
         dataset: &record.dataset,
         model: &record.job.model,
         parameters,
-        catalogue: &catalogue,
+        items: catalogue.len(),
+        catalogue: &all_items,
         facet_names: facet_names.clone(),
         metrics: lists.measures.metrics.clone(),
     };
@@ -127,6 +134,7 @@ pub(crate) async fn run(task: &EvaluateTask, context: &TaskContext<'_>) -> Resul
         facets: &facets,
         facet_names: &facet_names,
         cold,
+        cold_items,
         tenants,
         gates: &gates,
         history: &position.history,
@@ -148,6 +156,7 @@ pub(crate) async fn run(task: &EvaluateTask, context: &TaskContext<'_>) -> Resul
         baselines.iter().filter_map(|(name, found)| Some((format!("{name}/{standard}"), found.value(standard)?))),
     );
     told.extend(facets.by_name());
+    told.extend(measured.cold_items.iter().flat_map(ColdItems::by_name));
     told.extend(groups::by_name(measured.cold.as_ref(), &measured.tenants, standard));
     let mut ended = describe(context, told, &gates, position.global_step);
     best.notice.iter().for_each(|notice| ended.message.push_str(&format!("; {notice}")));

@@ -13,6 +13,7 @@ use teasel_storage::run_log::RunLog;
 
 use super::baselines::Baseline;
 use super::categories::Categories;
+use super::cold_items::ColdItems;
 use super::facets::FacetMeasures;
 use super::gates::GateResult;
 use super::groups::Group;
@@ -41,6 +42,9 @@ pub(super) struct Measures<'a> {
     /// Test users with as little of their histories as cold users have. Unset where the filters leave nobody cold.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) cold: Option<Group>,
+    /// Items that nobody trains with. Unset where the model knows none, or no test user has any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) cold_items: Option<ColdItems>,
     /// Test users of each tenant apart. Empty without a tenant column.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) tenants: BTreeMap<String, Group>,

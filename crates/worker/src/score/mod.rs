@@ -6,14 +6,15 @@ mod people;
 mod popular;
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::time::Instant;
 
 use futures::StreamExt;
 use sha2::{Digest, Sha256};
 use teasel_api::outcome::{ExitCode, Outcome, SHARD_SCORED};
 use teasel_api::task::ScoreTask;
-use teasel_data::{TenantBatch, TenantUsers};
-use teasel_model::Scorer;
+use teasel_data::{Csr, TenantBatch, TenantUsers};
+use teasel_model::{Recommendation, Scorer};
 use teasel_storage::output::{OutputLog, PublishRequest, ScoreIdentity, Scores, Version};
 
 use crate::error::TaskError;
@@ -168,7 +169,7 @@ impl Shard<'_> {
         let folder = tempfile::tempdir().map_err(|source| TaskError::scratch("create a folder", source))?;
         let path = folder.path().join("lists.parquet");
         let mut writer = ListsWriter::create(&path, &task.run, &self.model.manifest.model_id())?;
-        let mut scorer = self.model.vae.scorer(self.allowed)?;
+        let mut scorer = self.model.vae.scorer_with_cold_items(self.allowed)?;
         let popular = Popular::new(&self.model.catalogue.counts, self.allowed);
         let shows_people = self.context.index == 0 && tenant.report_people > 0;
         let labels = (tenant.explanations || shows_people).then(|| Labels::of(&self.model.catalogue));
@@ -208,8 +209,9 @@ impl Shard<'_> {
         (names, writer): (&Names<'_>, &mut ListsWriter),
     ) -> Result<u64, TaskError> {
         let tenant = &self.task.tenant;
-        let rows = Rows::of(&batch.interactions, &batch.keys, 0..batch.users.len());
-        let lists = scorer.recommend(&rows.input(), tenant.top_k as usize, tenant.exclude_seen)?;
+        let users = Users { batch, range: 0..batch.users.len() };
+        let wanted = (tenant.top_k as usize, tenant.exclude_seen);
+        let (rows, lists) = users.recommended(scorer, self.model, wanted)?;
         let reasons = tenant.explanations.then(|| scorer.explain(&rows.input(), &lists, REASONS)).transpose()?;
         for (index, (user, list)) in batch.users.iter().zip(&lists).enumerate() {
             if batch.interactions.row(index).is_empty() {
@@ -222,5 +224,40 @@ impl Shard<'_> {
             }
         }
         Ok(batch.cold.iter().map(|cold| u64::from(*cold)).sum())
+    }
+}
+
+/// Some users of a batch.
+struct Users<'a> {
+    batch: &'a TenantBatch,
+    range: Range<usize>,
+}
+
+impl Users<'_> {
+    /// What the model is told of them, and their lists.
+    fn recommended(
+        &self,
+        scorer: &mut Scorer,
+        model: &StoredModel,
+        (top_k, exclude_seen): (usize, bool),
+    ) -> Result<(Rows, Vec<Vec<Recommendation>>), TaskError> {
+        let known = Rows::of(&self.batch.interactions, &self.batch.keys, self.range.clone());
+        let lists = match exclude_seen {
+            true => scorer.recommend_without(&known.input(), &self.seen(model).input(), top_k)?,
+            false => scorer.recommend(&known.input(), top_k, false)?,
+        };
+        Ok((known, lists))
+    }
+
+    /// All that they have: also of the items that nobody trains with, which are numbered behind the others.
+    fn seen(&self, model: &StoredModel) -> Rows {
+        let (trained, all) = (model.manifest.items as u32, model.catalogue.len() as u32);
+        let mut seen = Csr::empty(false);
+        for user in self.range.clone() {
+            let cold = self.batch.cold_items.row(user).iter().map(|item| trained + item);
+            let own = self.batch.interactions.row(user).iter().copied();
+            seen.push(&own.chain(cold.filter(|item| *item < all)).collect::<Vec<_>>(), None);
+        }
+        Rows::of(&seen, &self.batch.keys[self.range.clone()], 0..self.range.len())
     }
 }

@@ -1,14 +1,13 @@
 //! A page with some people's lists, beside these.
 
 use teasel_api::resolved::Tenant;
-use teasel_data::{Catalogue, TenantBatch};
+use teasel_data::TenantBatch;
 use teasel_model::Scorer;
 use teasel_report::{Listed, People, Person, render_people};
 
-use super::REASONS;
 use super::labels::Labels;
+use super::{REASONS, Users};
 use crate::error::TaskError;
-use crate::evaluate::measure::Rows;
 use crate::model_store::StoredModel;
 
 /// Recommendations of a person.
@@ -20,7 +19,7 @@ const SHORTEST: usize = 5;
 
 /// The first people of a tenant whose histories are long enough.
 pub(super) struct Gallery<'a> {
-    catalogue: &'a Catalogue,
+    model: &'a StoredModel,
     labels: &'a Labels,
     exclude_seen: bool,
     /// Of a person's list.
@@ -39,7 +38,7 @@ impl<'a> Gallery<'a> {
             people: Vec::new(),
         };
         Gallery {
-            catalogue: &model.catalogue,
+            model,
             labels,
             exclude_seen: tenant.exclude_seen,
             length: LISTED.min(tenant.top_k as usize),
@@ -58,8 +57,8 @@ impl<'a> Gallery<'a> {
             if history.len() < SHORTEST || batch.cold[user] {
                 continue;
             }
-            let rows = Rows::of(&batch.interactions, &batch.keys, user..user + 1);
-            let lists = scorer.recommend(&rows.input(), self.length, self.exclude_seen)?;
+            let wanted = (self.length, self.exclude_seen);
+            let (rows, lists) = Users { batch, range: user..user + 1 }.recommended(scorer, self.model, wanted)?;
             let reasons = scorer.explain(&rows.input(), &lists, REASONS)?;
             let list = lists.iter().flatten().zip(reasons.iter().flatten()).map(|(recommended, reasons)| Listed {
                 name: self.name(recommended.item),
@@ -92,6 +91,6 @@ impl<'a> Gallery<'a> {
     }
 
     fn name(&self, item: u32) -> String {
-        self.catalogue.name(item as usize)
+        self.model.catalogue.name(item as usize)
     }
 }

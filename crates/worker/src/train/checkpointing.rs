@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::position::Position;
-use super::{BEST_FILE, MODEL_FILE, OPTIMIZER_FILE, STATE_FILE};
+use super::{BEST_FILE, MODEL_FILE, OPTIMIZER_FILE, STATE_FILE, TUNING_FILE};
 use crate::error::TaskError;
 use crate::signals::StopRequest;
 
@@ -30,6 +30,8 @@ pub(super) struct Snapshot {
     pub(super) optimizer: Bytes,
     /// Parameters of the best epoch so far.
     pub(super) best: Option<Bytes>,
+    /// What is adapted of encoders.
+    pub(super) tuning: Option<Bytes>,
 }
 
 /// Rank 0's checkpoints: one at a time, written while training goes on.
@@ -193,7 +195,7 @@ async fn write(
 ) -> Result<Box<Writer>, TaskError> {
     // Before the upload: what an attempt that is shut out uploads is for nothing.
     writer.confirm().await?;
-    let Snapshot { position, model, optimizer, best } = snapshot;
+    let Snapshot { position, model, optimizer, best, tuning } = snapshot;
     let state = serde_json::to_vec(&position).map_err(|error| TaskError::bug(error.to_string()))?;
     let step = position.global_step;
     let mut files = vec![
@@ -202,6 +204,7 @@ async fn write(
         (STATE_FILE.to_owned(), state.into()),
     ];
     files.extend(best.map(|best| (BEST_FILE.to_owned(), best)));
+    files.extend(tuning.map(|tuning| (TUNING_FILE.to_owned(), tuning)));
     let folder = writer.log().folder().clone();
     let files = checkpoint::upload(folder, writer.term(), step, files).await?;
     let uri = writer.log().folder().uri_of(files.first().map_or("", |file| folder_of(&file.name)));
@@ -287,7 +290,7 @@ mod tests {
 
     fn snapshot(step: u64) -> Snapshot {
         let position = Position { global_step: step, ..Position::default() };
-        Snapshot { position, model: "model".into(), optimizer: "optimizer".into(), best: None }
+        Snapshot { position, model: "model".into(), optimizer: "optimizer".into(), best: None, tuning: None }
     }
 
     /// Waits as training does, step by step.

@@ -12,6 +12,7 @@ mod rank;
 mod rendezvous;
 mod session;
 mod supervision;
+mod tuner;
 mod validation;
 
 pub(crate) use agent::run as agent;
@@ -25,6 +26,8 @@ pub(crate) const MODEL_FILE: &str = "model.safetensors";
 pub(crate) const BEST_FILE: &str = "best.safetensors";
 /// File of a checkpoint: the optimizer's state.
 pub(crate) const OPTIMIZER_FILE: &str = "optimizer.safetensors";
+/// File of a checkpoint: what is adapted of encoders, and its optimizer's state.
+pub(crate) const TUNING_FILE: &str = "tuning.safetensors";
 /// File of a checkpoint: the [`Position`], as JSON.
 pub(crate) const STATE_FILE: &str = "state.json";
 

@@ -9,7 +9,7 @@ use teasel_api::progress::Progress;
 use teasel_api::resolved::{Device, schedule_for};
 use teasel_api::task::{Task, TaskFile, TaskKind, TrainTask};
 use teasel_c10d::{Cuda, CudaDevice};
-use teasel_data::{Dataset, HeldOutSet, shards_of};
+use teasel_data::{Catalogue, Dataset, HeldOutSet, shards_of};
 use teasel_model::{Config, ContentPlacement, FacetVae};
 use teasel_storage::checkpoint::{self, Damaged, Loaded};
 use teasel_storage::run_log::{Claim, Claimed, Event, RunLog, Writer};
@@ -23,8 +23,10 @@ use super::curves::Curves;
 use super::position::Position;
 use super::rendezvous::{Rendezvous, Start};
 use super::session::{Ended, Inputs, Restored, Session, write_progress};
-use super::{BEST_FILE, MODEL_FILE, OPTIMIZER_FILE, STATE_FILE, started_file};
+use super::tuner::Untrained;
+use super::{BEST_FILE, MODEL_FILE, OPTIMIZER_FILE, STATE_FILE, TUNING_FILE, started_file};
 use crate::arguments::RankArguments;
+use crate::content::Tuned;
 use crate::error::TaskError;
 use crate::evaluate::measure::{STANDARD_METRICS, parse};
 use crate::signals::{self, StopRequest};
@@ -90,7 +92,7 @@ struct Lead {
 struct Contents {
     /// Where their contents place them; rank 0's.
     placement: Option<ContentPlacement>,
-    /// How many training users each has.
+    /// How many training users each of those has that are trained with.
     counts: Vec<u64>,
 }
 
@@ -129,7 +131,8 @@ impl Rank<'_> {
         let inputs = self.runtime.block_on(self.inputs(&storage))?;
         // What training went on from says already where items belong.
         let contents = if fresh { self.contents(&storage, &mut restored.notices)? } else { None };
-        let session = self.session(&inputs, &rendezvous, (restored, contents), writer)?;
+        let tuned = self.tuned(&storage)?;
+        let session = self.session(&inputs, &rendezvous, (restored, contents, tuned), writer)?;
         // From here on a stop is heeded between steps; until then the agent sees to it.
         std::fs::write(started_file(&self.arguments.outcome), [])
             .map_err(|source| TaskError::scratch("say that training has started", source))?;
@@ -203,6 +206,7 @@ impl Rank<'_> {
         Ok(Inputs {
             users: dataset.training(shards_of(self.arguments.rank, self.arguments.world)).await?,
             items: dataset.items(),
+            cold_items: content::catalogue(&dataset, &self.task.job.model).await?.len() - dataset.items(),
             all_users: dataset.training_users(),
             plan: dataset.plan(schedule.batch_size, training.seed),
             validation: dataset.held_out(HeldOutSet::Validation).await?,
@@ -228,16 +232,10 @@ impl Rank<'_> {
             }
         };
         let (contained, counts) = self.runtime.block_on(async {
-            let catalogue = Dataset::open(storage, dataset).await?.catalogue().await?;
-            let reader = content::Reader {
-                storage,
-                data: &job.data,
-                catalogue: &catalogue,
-                rank: (self.arguments.rank, self.arguments.world),
-                device: self.device(),
-                report: &report,
-            };
-            Ok::<_, TaskError>((content::read(content, &reader).await?, catalogue.counts))
+            let dataset = Dataset::open(storage, dataset).await?;
+            let catalogue = content::catalogue(&dataset, &job.model).await?;
+            let contained = content::read(content, &self.reader(storage, &catalogue, &report)).await?;
+            Ok::<_, TaskError>((contained, catalogue.counts[..dataset.items()].to_vec()))
         })?;
         contained.notices.iter().for_each(|notice| tracing::warn!("{notice}"));
         notices.extend(contained.notices);
@@ -246,23 +244,60 @@ impl Rank<'_> {
         }
         report("placing items".into());
         let facets = job.model.facets as usize;
-        let placement = ContentPlacement::cluster(&contained.vectors, facets, job.training.seed)?;
+        let placement = ContentPlacement::cluster(&contained.vectors, counts.len(), facets, job.training.seed)?;
         Ok(Some(Contents { placement: Some(placement), counts }))
+    }
+
+    /// The encoders that are adapted.
+    fn tuned(&self, storage: &Store) -> Result<Vec<Tuned>, TaskError> {
+        let TrainTask { job, dataset, .. } = self.task;
+        let Some(content) = job.model.content.as_ref().filter(|content| content.is_tuned()) else {
+            return Ok(Vec::new());
+        };
+        self.runtime.block_on(async {
+            let dataset = Dataset::open(storage, dataset).await?;
+            let catalogue = content::catalogue(&dataset, &job.model).await?;
+            content::tuned(content, &self.reader(storage, &catalogue, &|_| ()), job.training.seed).await
+        })
+    }
+
+    fn reader<'a>(
+        &'a self,
+        storage: &'a Store,
+        catalogue: &'a Catalogue,
+        report: &'a dyn Fn(String),
+    ) -> content::Reader<'a> {
+        content::Reader {
+            storage,
+            data: &self.task.job.data,
+            catalogue,
+            rank: (self.arguments.rank, self.arguments.world),
+            device: self.device(),
+            report,
+        }
     }
 
     fn session<'a>(
         &self,
         inputs: &'a Inputs,
         rendezvous: &Rendezvous,
-        (restored, contents): (Restored, Option<Contents>),
+        (restored, contents, tuned): (Restored, Option<Contents>, Vec<Tuned>),
         writer: Option<Writer>,
     ) -> Result<Session<'a>, TaskError> {
         let (job, training) = (&self.task.job, &self.task.job.training);
-        let config = Config::from_spec(&job.model, inputs.items, inputs.plan.steps_per_epoch(), training.seed);
+        let config = Config::from_spec(&job.model, inputs.items, inputs.plan.steps_per_epoch(), training.seed)
+            .with_cold_items(inputs.cold_items);
         let mut model = FacetVae::on(config, self.device())?;
         let group = rendezvous.group(self.arguments.rank, self.arguments.world, self.cuda)?;
+        let anchored = contents.as_ref().and_then(|contents| contents.placement.as_ref());
+        let untrained = tuned.into_iter().map(|encoder| {
+            let place = (self.runtime.handle().clone(), self.device(), training.seed);
+            Untrained::new(encoder, job.model.facets as usize, anchored, place)
+        });
+        let untrained = untrained.collect::<Result<Vec<_>, TaskError>>()?;
         if let Some(Contents { placement, counts }) = contents {
             let vectors = consumers(&group, &inputs.users, inputs.all_users, &counts, training.seed)?;
+            model.start_from(&vectors)?;
             if let (Some(mut placement), Some(content)) = (placement, &job.model.content) {
                 placement.add_consumers(&vectors, &counts, content.routing.temperature)?;
                 model.place_by_content(&placement)?;
@@ -276,7 +311,7 @@ impl Rank<'_> {
             let keep = training.checkpoint.keep;
             (Checkpointer::new(runtime.clone(), writer, keep, interval, &restored.position), curves)
         });
-        Session::new(group, model, inputs, restored, lead.unzip(), self.arguments.progress.clone())
+        Session::new(group, model, inputs, restored, untrained, lead.unzip(), self.arguments.progress.clone())
     }
 
     /// Rank 0 writes the last checkpoint and the end of training.
@@ -344,6 +379,7 @@ fn restore(mut loaded: Loaded) -> Result<Restored, TaskError> {
         model: loaded.files.remove(MODEL_FILE),
         optimizer: loaded.files.remove(OPTIMIZER_FILE),
         best: loaded.files.remove(BEST_FILE),
+        tuning: loaded.files.remove(TUNING_FILE),
         notices,
     })
 }

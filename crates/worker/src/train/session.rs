@@ -18,6 +18,7 @@ use super::curves::Curves;
 use super::early_stopping::{BestEpoch, judge};
 use super::optimizer_state;
 use super::position::{Position, Sums};
+use super::tuner::{Tuner, Untrained};
 use super::validation::validate;
 use crate::error::TaskError;
 use crate::signals::StopRequest;
@@ -30,6 +31,8 @@ pub(super) struct Inputs {
     pub(super) users: TrainingUsers,
     /// Size of the item vocabulary.
     pub(super) items: usize,
+    /// Items behind these, of which contents alone are known.
+    pub(super) cold_items: usize,
     /// Training users of all ranks.
     pub(super) all_users: u64,
     pub(super) plan: BatchPlan,
@@ -48,6 +51,7 @@ pub(super) struct Restored {
     pub(super) model: Option<Bytes>,
     pub(super) optimizer: Option<Bytes>,
     pub(super) best: Option<Bytes>,
+    pub(super) tuning: Option<Bytes>,
     /// What people should know of how training starts.
     pub(super) notices: Vec<String>,
 }
@@ -58,6 +62,8 @@ pub(super) struct Session<'a> {
     model: FacetVae,
     reducer: Reducer,
     adam: FusedAdam,
+    /// Encoders that are adapted.
+    tuners: Vec<Tuner>,
     inputs: &'a Inputs,
     position: Position,
     best: Option<Bytes>,
@@ -93,6 +99,7 @@ impl<'a> Session<'a> {
         mut model: FacetVae,
         inputs: &'a Inputs,
         restored: Restored,
+        untrained: Vec<Untrained>,
         (checkpointer, curves): (Option<Checkpointer>, Option<Curves>),
         progress_file: PathBuf,
     ) -> Result<Self, TaskError> {
@@ -107,6 +114,18 @@ impl<'a> Session<'a> {
         }
         group.broadcast(&model.stored().map(|(_, tensor)| tensor).collect::<Vec<_>>(), 0)?;
         group.broadcast(&state.iter().map(|(_, tensor)| tensor).collect::<Vec<_>>(), 0)?;
+        for encoder in &untrained {
+            let mut state = encoder.state();
+            match (&restored.tuning, &restored.model) {
+                (Some(bytes), _) => optimizer_state::copy_into(bytes, &mut state)?,
+                (None, Some(_)) => {
+                    let reason = "the checkpoint has nothing of an encoder that is adapted".to_owned();
+                    return Err(ModelError::Parameters(reason).into());
+                }
+                (None, None) => {}
+            }
+            group.broadcast(&state.iter().map(|(_, tensor)| tensor).collect::<Vec<_>>(), 0)?;
+        }
         let reducer = Reducer::new(&group, &parameters, BucketSizes::default())?;
         let first_step = restored.position.global_step;
         let mut session = Session {
@@ -116,6 +135,7 @@ impl<'a> Session<'a> {
             model,
             reducer,
             adam,
+            tuners: Vec::new(),
             inputs,
             position: restored.position,
             best: restored.best,
@@ -127,6 +147,10 @@ impl<'a> Session<'a> {
             users_per_second: 0.0,
         };
         session.settle_buckets()?;
+        let Session { group, model, tuners, .. } = &mut session;
+        for encoder in untrained {
+            tuners.push(encoder.begin(group, model)?);
+        }
         Ok(session)
     }
 
@@ -196,6 +220,9 @@ impl<'a> Session<'a> {
             weights: batch.weights.as_deref(),
             user_keys: &batch.keys,
         };
+        for tuner in &mut self.tuners {
+            tuner.read(&mut self.model, &self.group, self.position.global_step)?;
+        }
         let parameters = parameters(&self.model);
         zero_gradients(&parameters)?;
         self.reducer.prepare_forward()?;
@@ -207,6 +234,9 @@ impl<'a> Session<'a> {
         self.reducer.backward(&objective)?;
         let parameters = self::parameters(&self.model);
         self.adam.step(&parameters)?;
+        for tuner in &mut self.tuners {
+            tuner.learn(&mut self.model, &self.group)?;
+        }
         let mut shared =
             [loss.negative_log_likelihood, loss.divergence, input.users() as f64, f64::from(u8::from(stop_asked))];
         let tensor = Tensor::f_from_slice(&shared)?;
@@ -276,6 +306,13 @@ impl<'a> Session<'a> {
             model: self.model.to_safetensors()?.into(),
             optimizer: optimizer_state::to_bytes(&self.adam.state())?.into(),
             best: self.best.clone(),
+            tuning: match self.tuners.is_empty() {
+                true => None,
+                false => {
+                    let state: Vec<_> = self.tuners.iter().flat_map(Tuner::state).collect();
+                    Some(optimizer_state::to_bytes(&state)?.into())
+                }
+            },
         }))
     }
 

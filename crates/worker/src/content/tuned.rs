@@ -1,0 +1,114 @@
+//! Encoders that are adapted while training: what they read of items, with a way back to what is adapted.
+
+use std::ops::Range;
+
+use tch::{Device, Tensor};
+use teasel_api::resolved::{Content as Spec, Encoder, Tuning};
+use teasel_data::Catalogue;
+use teasel_storage::Store;
+use tokio::runtime::Handle;
+
+use super::folder::{EncoderFolder, LocalFolder};
+use super::items::{Content, Contents, image_folder};
+use super::opened::Opened;
+use super::{Reader, encoder_folder};
+use crate::error::TaskError;
+
+/// An encoder that is adapted.
+pub(crate) struct Tuned {
+    /// `text` or `image`.
+    pub(crate) kind: &'static str,
+    pub(crate) tuning: Tuning,
+    /// Its layers among the model's sources.
+    pub(crate) sources: Range<usize>,
+    opened: Opened,
+    /// Contents of the items; `None` where an item has none.
+    contents: Vec<Option<Content>>,
+    images: Option<Store>,
+    folder: EncoderFolder,
+    here: LocalFolder,
+}
+
+/// Those of `content` that are adapted, opened. `seed` decides what is adapted in the beginning.
+///
+/// # Errors
+/// As [`read`](super::read).
+pub(crate) async fn tuned(content: &Spec, reader: &Reader<'_>, seed: u64) -> Result<Vec<Tuned>, TaskError> {
+    let (mut found, mut first) = (Vec::new(), 0);
+    for (kind, field, encoder) in [
+        ("text", "model.content.text.encoder", &content.text),
+        ("image", "model.content.image.encoder", &content.image),
+    ] {
+        let Some(encoder) = encoder else { continue };
+        let sources = first..first + encoder.layers.as_ref().map_or(1, Vec::len);
+        first = sources.end;
+        let Some(tuning) = &encoder.tuning else { continue };
+        let folder = encoder_folder(encoder, field).await?;
+        let here = folder.fetch().await?;
+        let mut opened = open(encoder, kind, (&folder, &here), reader.device)?;
+        opened.tune(tuning, seed).map_err(|error| folder.explain(error, &here))?;
+        let (contents, images) = contents(kind, reader).await?;
+        found.push(Tuned { kind, tuning: tuning.clone(), sources, opened, contents, images, folder, here });
+    }
+    Ok(found)
+}
+
+fn open(
+    encoder: &Encoder,
+    kind: &str,
+    (folder, here): (&EncoderFolder, &LocalFolder),
+    device: Device,
+) -> Result<Opened, TaskError> {
+    let opened = Opened::open(encoder, kind == "image", here.path(), device);
+    opened.map_err(|error| folder.explain(error, here))
+}
+
+async fn contents(kind: &str, reader: &Reader<'_>) -> Result<(Vec<Option<Content>>, Option<Store>), TaskError> {
+    let catalogue: &Catalogue = reader.catalogue;
+    match (&reader.data.items, kind) {
+        (Some(items), "image") => {
+            let image = |path: &Option<String>| path.clone().map(Content::Image);
+            Ok((catalogue.images.iter().map(image).collect(), Some(image_folder(items).await?)))
+        }
+        _ => {
+            let contents = Contents::texts(catalogue);
+            let text = |hash: &Option<String>| {
+                let (_, content) = contents.distinct.get(hash.as_ref()?)?;
+                Some(content.clone())
+            };
+            Ok((contents.of_items.iter().map(text).collect(), None))
+        }
+    }
+}
+
+impl Tuned {
+    /// What is adapted, by name.
+    pub(crate) fn trained(&self) -> Vec<(String, Tensor)> {
+        self.opened.trained()
+    }
+
+    /// How many layers are read, and how wide their vectors are.
+    pub(crate) fn shape(&self) -> (usize, i64) {
+        self.opened.shape()
+    }
+
+    /// Vectors of the contents of `items`, `[items, layers, width]`, from which gradients reach what is adapted.
+    ///
+    /// # Errors
+    /// [`TaskError::Content`] where a content can't be read any more.
+    pub(crate) fn read(&self, items: &[i64], runtime: &Handle) -> Result<Tensor, TaskError> {
+        let mut inputs = Vec::with_capacity(items.len());
+        for item in items {
+            let content = usize::try_from(*item).ok().and_then(|item| self.contents.get(item));
+            let Some(Some(content)) = content else {
+                return Err(TaskError::bug(format!("item {item} has no {}", self.kind)));
+            };
+            let input = runtime.block_on(content.input(self.images.as_ref()))?;
+            inputs.push(input.map_err(|reason| {
+                TaskError::Content(format!("data.items: the {} that was there before: {reason}", self.kind))
+            })?);
+        }
+        let inputs: Vec<&[u8]> = inputs.iter().map(Vec::as_slice).collect();
+        self.opened.encode(&inputs).map_err(|error| self.folder.explain(error, &self.here))
+    }
+}
