@@ -97,5 +97,5 @@ fn routing(spec: &ContentRoutingSpec, path: &Path, found: &mut Violations) -> Co
         found
             .add(&path.field("temperature"), format!("must be at least {SMALLEST_TEMPERATURE}, not {temperature}"));
     }
-    ContentRouting { temperature, drift: spec.drift.unwrap_or(0.0), context: spec.context.unwrap_or(0.5) }
+    ContentRouting { temperature, drift: spec.drift.unwrap_or(0.0), context: spec.context.unwrap_or(0.4) }
 }

@@ -53,7 +53,7 @@ pub struct ContentRoutingSpec {
     pub drift: Option<f64>,
     /// context is how much of the whole history each facet's encoder sees beside the facet's own part: with 0 a facet knows
     /// nothing of a person's other interests, and lists are worse; the more of it, the more facets are alike. Defaults to
-    /// 0.5.
+    /// 0.4.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("minimum" = 0, "maximum" = 1, "exclusiveMaximum" = true))]
     pub context: Option<f64>,
