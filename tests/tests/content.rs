@@ -7,6 +7,7 @@ use rstest::rstest;
 use safetensors::SafeTensors;
 use serde_json::{Value, json};
 use teasel_storage::testing::workspace;
+use teasel_tests::lists::published;
 use teasel_tests::project::Project;
 use teasel_tests::runs;
 
@@ -215,5 +216,92 @@ fn an_image_that_does_not_decode_ends_the_run_or_is_skipped() {
         let ended = project.teasel(&[arguments, &[file.to_str().unwrap()]].concat());
         assert!(ended.status.success(), "{}", ended.err);
         assert!(ended.err.contains("the images of 2 items can't be read"), "{}", ended.err);
+    }
+}
+
+#[test]
+fn items_that_nobody_trains_with_are_recommended_by_their_texts_and_not_to_those_who_have_them() {
+    let project = Project::generate(240, 50, 3600);
+    let lines = items(&project);
+    let columns = |id: &str| [&[id], &lines[1].split(',').collect::<Vec<_>>()[1..]].concat().join(",");
+    write_items(&project, &[lines.clone(), vec![columns("brand-new"), columns("rare")]].concat());
+    let interactions = project.path("interactions.csv");
+    let text = std::fs::read_to_string(&interactions).unwrap();
+    let (first, second) = (text.lines().next().unwrap(), text.lines().nth(1).unwrap());
+    let place = |name: &str| first.split(',').position(|column| column == name).unwrap();
+    let mut row: Vec<&str> = second.split(',').collect();
+    let owner = row[place("user_id")].to_owned();
+    row[place("item_id")] = "rare";
+    std::fs::write(&interactions, format!("{text}{}\n", row.join(","))).unwrap();
+
+    let run = |name: &str, cold: &str| {
+        let content = json!({"text": {"encoder": {"location": {"uri": encoder("bert")}}}, "coldItems": cold});
+        let file = job(&project, name, &content, |spec| {
+            spec["scoring"]["topK"] = json!(60);
+            spec["data"]["split"] = json!({"strongGeneralization": {"coldItems": 0.2, "test": 0.3}});
+        });
+        let result = project.run(&file);
+        let lists =
+            ["tenant-1", "tenant-2"].map(|tenant| published(&project.path(&format!("{name}-lists/{tenant}"))));
+        (
+            project.measured(name, &result).unwrap(),
+            lists.into_iter().flat_map(|lists| lists.users).collect::<Vec<_>>(),
+        )
+    };
+    let (measured, lists) = run("films", "Recommend");
+    let with = |item: &str| lists.iter().filter(|(_, rows)| rows.iter().any(|row| row.item == item)).count();
+    assert_eq!(with("brand-new"), lists.len());
+    assert_eq!(with("rare"), lists.len() - 1, "whoever has it, has it");
+    assert!(lists.iter().find(|(user, _)| *user == owner).unwrap().1.iter().all(|row| row.item != "rare"));
+    let cold = &measured["coldItems"];
+    assert!((5..25).contains(&cold["items"].as_u64().unwrap()) && cold["users"].as_u64().unwrap() > 10, "{cold}");
+    assert!(cold["amongCold"]["recall@10"]["chance"].as_f64().unwrap() > 0.2, "{cold}");
+
+    let (measured, lists) = run("others", "Ignore");
+    assert!(lists.iter().flat_map(|(_, rows)| rows).all(|row| !["brand-new", "rare"].contains(&row.item.as_str())));
+    assert!(measured.get("coldItems").is_none());
+}
+
+#[rstest]
+#[case::low_rank(json!({"type": "LowRank", "lowRank": {"rank": 2}}), 2 * 2 * 2 * 2 * 16)]
+#[case::adapters(json!({"type": "Adapters", "adapters": {"width": 3}}), 2 * 2 * (2 * 3 * 16 + 3 + 16))]
+#[case::all(json!({"type": "Full"}), 0)]
+fn an_encoder_is_adapted_and_checkpoints_hold_what_is(#[case] tuning: Value, #[case] numbers: usize) {
+    let project = Project::generate(240, 50, 3600);
+    let storage = project.path("films-storage");
+    let run = |tuning: Value| {
+        let mut content = text(&encoder("bert"));
+        content["text"]["tuning"] = tuning;
+        let file = job(&project, "films", &content, |_| {});
+        let result = project.teasel(&["run", "--json", "--fresh", file.to_str().unwrap()]).json();
+        let run = result["run"].as_str().unwrap();
+        (runs::model(&storage, run), runs::newest_checkpoint(&storage.join("runs").join(run), "tuning.safetensors"))
+    };
+    let (frozen, nothing) = run(json!({"type": "Frozen"}));
+    assert!(nothing.is_none());
+    let mut tuning = tuning;
+    (tuning["learningRate"], tuning["itemsPerStep"]) = (json!(0.01), json!(7));
+    let (adapted, file) = run(tuning.clone());
+    assert!(run(tuning).0 == adapted, "the same job gives the same bits");
+    let cosines = |model: &[u8]| {
+        let model = SafeTensors::deserialize(model).unwrap();
+        model.tensor("content.cosines").unwrap().data().to_vec()
+    };
+    assert_ne!(cosines(&adapted), cosines(&frozen), "contents place items elsewhere");
+
+    let bytes = std::fs::read(file.unwrap()).unwrap();
+    let stored = SafeTensors::deserialize(&bytes).unwrap();
+    let trained = stored.iter().filter(|(name, _)| name.starts_with("text.encoder."));
+    let count: usize = trained.map(|(_, tensor)| tensor.shape().iter().product::<usize>()).sum();
+    let all = std::fs::read(encoder("bert").join("model.safetensors")).unwrap();
+    let all: usize = SafeTensors::deserialize(&all)
+        .unwrap()
+        .iter()
+        .map(|(_, tensor)| tensor.shape().iter().product::<usize>())
+        .sum();
+    match numbers {
+        // But for a pooler, which nobody reads.
+        0 => assert!(count > all / 2 && count <= all, "{count} of {all}"),
+        expected => assert_eq!(count, expected, "of {all}"),
     }
 }

@@ -10,12 +10,13 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use rstest::rstest;
 use serde_json::json;
+use teasel_storage::testing::workspace;
 use teasel_tests::processes::{Process, Role, below, signal, wait_for};
 use teasel_tests::project::{Project, Running};
 use teasel_tests::runs;
 
-/// Kills of each case: 3 x 11 in all.
-const KILLS: usize = 11;
+/// Kills of each case: 4 x 9 in all.
+const KILLS: usize = 9;
 /// Kills come within this time after the ranks are there, or after they claimed the run. A checkpoint is made every
 /// second.
 const LONGEST_DELAY: u64 = 1200;
@@ -28,8 +29,15 @@ enum Victim {
     WholeRun,
 }
 
-fn job(project: &Project, name: &str, workers: u32, processes: u32) -> PathBuf {
+fn job(project: &Project, name: &str, (workers, processes): (u32, u32), adapts: bool) -> PathBuf {
     project.job(name, |spec| {
+        if adapts {
+            let encoder = workspace().unwrap().join("crates/content/tests/models/bert");
+            spec["model"]["content"] = json!({"text": {
+                "encoder": {"location": {"uri": encoder}},
+                "tuning": {"type": "LowRank", "itemsPerStep": 4},
+            }});
+        }
         spec["training"] = json!({
             "workers": workers,
             "processesPerWorker": processes,
@@ -57,14 +65,20 @@ fn claims(storage: &Path) -> usize {
 }
 
 #[rstest]
-#[case::two_workers(2, 1, 1)]
-#[case::three_workers(3, 1, 2)]
-#[case::two_workers_of_two_ranks(2, 2, 3)]
-fn training_survives_any_kill_bit_by_bit(#[case] workers: u32, #[case] processes: u32, #[case] seed: u64) {
+#[case::two_workers(2, 1, 1, false)]
+#[case::three_workers(3, 1, 2, false)]
+#[case::two_workers_of_two_ranks(2, 2, 3, false)]
+#[case::two_workers_that_adapt_an_encoder(2, 1, 4, true)]
+fn training_survives_any_kill_bit_by_bit(
+    #[case] workers: u32,
+    #[case] processes: u32,
+    #[case] seed: u64,
+    #[case] adapts: bool,
+) {
     let project = Project::generate(240, 50, 3600);
-    let undisturbed = project.run(&job(&project, "undisturbed", workers, processes));
+    let undisturbed = project.run(&job(&project, "undisturbed", (workers, processes), adapts));
     let expected = runs::model(&project.path("undisturbed-storage"), undisturbed["run"].as_str().unwrap());
-    let file = job(&project, "killed", workers, processes);
+    let file = job(&project, "killed", (workers, processes), adapts);
     let storage = project.path("killed-storage");
     let mut random = StdRng::seed_from_u64(seed);
     println!("seed {seed}");

@@ -1,6 +1,7 @@
 //! Measures one process: training steps and scoring on random data of a given shape.
 //!
-//! `cargo run -p teasel-model --example throughput -- [--items N] [--users N] [--history N] [--steps N] [--gaussian]`,
+//! `cargo run -p teasel-model --example throughput -- [--items N] [--users N] [--history N] [--steps N] [--gaussian]
+//! [--int8] [--facets-per-item N]`,
 //! where `--users` is the size of a batch and `--history` a user's items. Threads are libtorch's: `OMP_NUM_THREADS`.
 
 use std::time::Instant;
@@ -8,15 +9,20 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use teasel_model::{BatchInput, Config, FacetVae, Likelihood};
+use teasel_model::{BatchInput, Compression, Config, FacetVae, Likelihood, ScorerOptions};
 
 fn main() -> Result<()> {
     let (mut items, mut users, mut history, mut steps) = (3_700, 500, 100, 10);
     let mut likelihood = Likelihood::Multinomial;
+    let mut compression = Compression::default();
     let mut arguments = std::env::args().skip(1);
     while let Some(name) = arguments.next() {
         if name == "--gaussian" {
             likelihood = Likelihood::Gaussian { variance_floor: 0.01 };
+            continue;
+        }
+        if name == "--int8" {
+            compression.quantised = true;
             continue;
         }
         let value: usize = arguments.next().with_context(|| format!("{name} needs a number"))?.parse()?;
@@ -24,6 +30,7 @@ fn main() -> Result<()> {
             "--items" => items = value,
             "--users" => users = value,
             "--history" => history = value,
+            "--facets-per-item" => compression.facets_per_item = Some(value),
             "--steps" => steps = value.max(1),
             _ => bail!("{name} is no option"),
         }
@@ -74,7 +81,7 @@ fn main() -> Result<()> {
         steps * users as f64 / (forward + backward)
     );
 
-    let mut scorer = model.scorer(None)?;
+    let mut scorer = model.scorer_with(&ScorerOptions { compression, ..ScorerOptions::default() })?;
     scorer.recommend(&batch, 100, true)?;
     let started = Instant::now();
     for _ in 0..steps as usize {

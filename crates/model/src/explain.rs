@@ -209,6 +209,7 @@ impl Scorer {
             ));
             facets.push(i64::from(recommendation.facet));
         }
+        let (columns, facets) = (self.place.indices(&columns)?, self.place.indices(&facets)?);
         self.catalogue.parts(&self.config, &columns, &facets)
     }
 }

@@ -4,7 +4,7 @@
 use tch::{Device, Kind, Tensor};
 
 use crate::batch::BatchInput;
-use crate::catalogue::{Catalogue, Items};
+use crate::catalogue::{Catalogue, Compression, Items};
 use crate::cold;
 use crate::config::{Config, Likelihood};
 use crate::dense::{self, Workspace};
@@ -31,15 +31,16 @@ pub struct Recommendation {
     pub facet: u32,
 }
 
-/// Which items a scorer knows.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Reach<'a> {
-    /// Those that are trained with.
-    Trained,
-    /// Those of which contents alone are known too.
-    WithCold,
-    /// Those that are trained with, each with the facets of the one that is named in its place.
-    Shuffled(&'a [i64]),
+/// What a scorer recommends, and how.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ScorerOptions<'a> {
+    /// Items that may be recommended, in any order; unset means all.
+    pub allowed: Option<&'a [i64]>,
+    /// Whether items that nobody trains with, behind the others, are among them: what training would have learnt of them is
+    /// told by their contents. Those without content are never recommended.
+    pub cold_items: bool,
+    /// What is given up for less memory and time.
+    pub compression: Compression,
 }
 
 /// What is known of items that nobody trains with.
@@ -95,16 +96,16 @@ pub struct Scorer {
 }
 
 impl Scorer {
-    /// `allowed` lists the items that may be recommended, in any order; unset means all of `reach`.
+    /// Each item has the facets of the one that `order` names in its place; unset means its own.
     pub(crate) fn new(
         config: &Config,
         parameters: &Parameters,
         strategy: Strategy,
-        reach: Reach<'_>,
-        allowed: Option<&[i64]>,
+        options: &ScorerOptions<'_>,
+        order: Option<&[i64]>,
     ) -> Result<Self> {
         let _guard = tch::no_grad_guard();
-        let is_cold = matches!(reach, Reach::WithCold) && config.all_items() > config.items;
+        let is_cold = options.cold_items && config.all_items() > config.items;
         let cold = is_cold.then(|| Cold::of(parameters)).transpose()?;
         let with_cold = |learnt: Tensor| match &cold {
             Some(cold) => cold.behind(&learnt),
@@ -112,7 +113,7 @@ impl Scorer {
         };
         let directions = normalise(&with_cold(normalise(parameters.get(Role::Items)?)?)?)?;
         let mut log_routing = Router::new(config, parameters, &directions)?.log_shares(None)?;
-        if let Reach::Shuffled(order) = reach {
+        if let Some(order) = order {
             log_routing = log_routing.f_index_select(1, &Place::of(&log_routing)?.indices(order)?)?;
         }
         let own_routing = log_routing.f_narrow(1, 0, config.items as i64)?;
@@ -123,8 +124,9 @@ impl Scorer {
                 (with_cold(parameters.get(Role::Mean)?.shallow_clone())?, Some(bias))
             }
         };
-        let readable = cold.map(|cold| cold.readable(config.items, allowed)).transpose()?;
-        let catalogue = Catalogue::new(&Items { vectors, bias, log_routing }, readable.as_deref().or(allowed))?;
+        let readable = cold.map(|cold| cold.readable(config.items, options.allowed)).transpose()?;
+        let allowed = readable.as_deref().or(options.allowed);
+        let catalogue = Catalogue::new(&Items { vectors, bias, log_routing }, allowed, options.compression)?;
         Ok(Self {
             config: config.clone(),
             place: Place::of(&own_routing)?,
@@ -241,7 +243,11 @@ impl Scorer {
             return Ok(Vec::new());
         }
         let columns: Vec<i64> = (0..items as i64).collect();
-        let vectors = self.catalogue.vectors(&columns)?.f_to_kind(Kind::Double)?.f_to_device(Device::Cpu)?;
+        let vectors = self
+            .catalogue
+            .vectors(&self.place.indices(&columns)?)?
+            .f_to_kind(Kind::Double)?
+            .f_to_device(Device::Cpu)?;
         let centred = vectors.f_sub(&vectors.f_mean_dim(Some([0_i64].as_slice()), true, Kind::Double)?)?;
         let (_, lengths, directions) = centred.f_svd(true, true)?;
         let axes = lengths.size()[0].min(2);
@@ -284,10 +290,10 @@ impl Scorer {
         };
         let block = self.block.unwrap_or_else(|| (BLOCK_BYTES / (width * size_of::<f32>())).clamp(128, 4096));
         for (start, length) in dense::blocks(self.catalogue.size, block) {
-            let scores = self.catalogue.scores(&self.config, latents, start, length, &mut self.workspace)?;
             let width = length as usize;
             self.scores.resize(users * width, 0.0);
-            scores.f_copy_data(&mut self.scores, users * width)?;
+            let Self { catalogue, config, workspace, scores, .. } = self;
+            catalogue.scores_into(config, latents, (start, length), workspace, scores)?;
             let rows = self.scores.chunks_exact_mut(width).zip(&mut top).zip(seen.iter().zip(&mut next_seen));
             for ((row, top), (seen, next)) in rows {
                 while let Some(column) = seen.get(*next).filter(|&&column| i64::from(column) < start + length) {
@@ -494,6 +500,53 @@ mod tests {
         own.sort_unstable();
         shuffled.sort_unstable();
         assert_eq!(own, shuffled);
+    }
+
+    fn compressed(model: &FacetVae, facets_per_item: Option<usize>, quantised: bool) -> Scorer {
+        let compression = Compression { facets_per_item, quantised };
+        model.scorer_with(&ScorerOptions { compression, ..ScorerOptions::default() }).unwrap()
+    }
+
+    #[rstest]
+    #[case(Likelihood::Multinomial)]
+    #[case(Likelihood::Gaussian { variance_floor: 0.01 })]
+    fn facets_that_are_all_kept_and_numbers_of_eight_bits_change_scores_little(#[case] likelihood: Likelihood) {
+        let model = model(likelihood);
+        let scores = |scorer: &mut Scorer, block: usize| -> Vec<Vec<(u32, f32)>> {
+            scorer.block = Some(block);
+            let lists = scorer.recommend(&BATCH, ITEMS, false).unwrap();
+            let of = |list: Vec<Recommendation>| {
+                let mut own: Vec<(u32, f32)> = list.iter().map(|one| (one.item, one.score)).collect();
+                own.sort_by_key(|(item, _)| *item);
+                own
+            };
+            lists.into_iter().map(of).collect()
+        };
+        let expected = scores(&mut model.scorer(None).unwrap(), 37);
+        for (facets, quantised, block, bound) in [
+            (Some(3), false, 37, 1e-5),
+            (Some(3), false, 10, 1e-5),
+            (None, true, 16, 0.1),
+            (Some(9), true, 16, 0.1),
+        ] {
+            let found = scores(&mut compressed(&model, facets, quantised), block);
+            for ((item, score), (other, expected)) in found.iter().flatten().zip(expected.iter().flatten()) {
+                assert_eq!(item, other);
+                assert!((score - expected).abs() < bound, "{facets:?} {quantised}: {score} instead of {expected}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_item_of_one_facet_serves_it_alone() {
+        let model = model(Likelihood::Multinomial);
+        let mut scorer = compressed(&model, Some(1), false);
+        let lists = scorer.recommend(&BATCH, 10, true).unwrap();
+        let items: Vec<i64> = lists.iter().flatten().map(|one| i64::from(one.item)).collect();
+        let served: Vec<usize> = lists.iter().flatten().map(|one| one.facet as usize).collect();
+        assert_eq!(scorer.facets_of(&items).unwrap(), served);
+        assert!(lists.iter().flatten().all(|one| one.score.is_finite()));
+        assert_eq!(scorer.explain(&BATCH, &lists, 2).unwrap().len(), 3);
     }
 
     #[test]

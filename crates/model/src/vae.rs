@@ -19,7 +19,7 @@ use crate::noise::Noise;
 use crate::parameters::{Constant, Parameters, Role};
 use crate::place::Place;
 use crate::routing::{Router, normalise};
-use crate::scorer::{Reach, Scorer};
+use crate::scorer::{Scorer, ScorerOptions};
 use crate::targets::Targets;
 
 /// A facet variational autoencoder: its parameters, and the work space of training.
@@ -189,20 +189,19 @@ impl FacetVae {
     /// What recommends with the parameters as they are now. `allowed` lists the items that may be recommended, in any
     /// order; unset means all.
     pub fn scorer(&self, allowed: Option<&[i64]>) -> Result<Scorer> {
-        Scorer::new(&self.config, &self.parameters, self.strategy, Reach::Trained, allowed)
+        self.scorer_with(&ScorerOptions { allowed, ..ScorerOptions::default() })
     }
 
-    /// The same with the items that nobody trains with, behind the others: what training would have learnt of them is told
-    /// by their contents. Those without content are never recommended.
-    pub fn scorer_with_cold_items(&self, allowed: Option<&[i64]>) -> Result<Scorer> {
-        Scorer::new(&self.config, &self.parameters, self.strategy, Reach::WithCold, allowed)
+    /// The same with more to choose.
+    pub fn scorer_with(&self, options: &ScorerOptions<'_>) -> Result<Scorer> {
+        Scorer::new(&self.config, &self.parameters, self.strategy, options, None)
     }
 
     /// A scorer for which facets were shuffled over the items: what it loses is what facets are good for.
     pub fn scorer_with_shuffled_facets(&self, seed: u64) -> Result<Scorer> {
         let order = permutation(self.config.items, seed, 0);
         let order: Vec<i64> = order.into_iter().map(|item| item as i64).collect();
-        Scorer::new(&self.config, &self.parameters, self.strategy, Reach::Shuffled(&order), None)
+        Scorer::new(&self.config, &self.parameters, self.strategy, &ScorerOptions::default(), Some(&order))
     }
 
     /// Where the items' contents and where their consumers alone place them. `None` for a model without content.

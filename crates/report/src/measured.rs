@@ -31,6 +31,8 @@ pub struct Measured {
     pub cold: Option<Group>,
     /// Items that nobody trains with.
     pub cold_items: Option<ColdItems>,
+    /// Means over the users of lists that scoring's compression makes, by name.
+    pub compressed: Option<BTreeMap<String, f64>>,
     /// Each tenant's test users.
     #[serde(default)]
     pub tenants: BTreeMap<String, Group>,

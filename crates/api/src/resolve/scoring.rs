@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::checks;
 use crate::load::check_pod_template;
 use crate::location::Location;
-use crate::resolved::{Rollout, Scoring, Tenant};
+use crate::resolved::{Compression, ItemVectors, Rollout, Scoring, Tenant};
 use crate::spec::{RecommenderJobSpec, ScoringSpec, TenantSpec};
 use crate::violation::{Path, Violations};
 
@@ -52,7 +52,7 @@ fn resolve_tenant(
     path: &Path,
     found: &mut Violations,
 ) -> Tenant {
-    let ScoringSpec { top_k, exclude_seen, explanations, report, .. } = &job.scoring;
+    let ScoringSpec { top_k, exclude_seen, explanations, report, compression, .. } = &job.scoring;
     // An empty name is the schema's to refuse, and so is one that is too long.
     if (1..=63).contains(&spec.name.chars().count()) {
         checks::dns_label(&spec.name, &path.field("name"), found);
@@ -81,6 +81,10 @@ fn resolve_tenant(
         exclude_seen: spec.exclude_seen.or(*exclude_seen).unwrap_or(true),
         report_people: spec.report.as_ref().or(report.as_ref()).map_or(0, |report| report.people.unwrap_or(5)),
         explanations: spec.explanations.or(*explanations).unwrap_or(false),
+        compression: compression.as_ref().map(|compression| Compression {
+            facets_per_item: compression.facets_per_item,
+            item_vectors: compression.item_vectors.unwrap_or(ItemVectors::Float32),
+        }),
     }
 }
 

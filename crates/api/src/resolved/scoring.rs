@@ -1,5 +1,6 @@
 //! Whom to recommend to.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::location::Location;
@@ -50,9 +51,31 @@ pub struct Tenant {
     /// releases did: what was frozen by one stays what it is.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub explanations: bool,
+    /// What is given up for less memory and time. Left out where nothing is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compression: Option<Compression>,
     /// How many people's lists a page beside the lists shows. Left out where it is none.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub report_people: u32,
+}
+
+/// How much smaller scoring makes what it keeps of items.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Compression {
+    /// Facets that an item belongs to: its largest ones; unset means all.
+    pub facets_per_item: Option<u32>,
+    /// How items' vectors are kept.
+    pub item_vectors: ItemVectors,
+}
+
+/// How items' vectors are kept.
+#[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ItemVectors {
+    /// As they were learnt.
+    Float32,
+    /// Each number in 8 bits.
+    Int8,
 }
 
 fn is_zero(number: &u32) -> bool {

@@ -4,7 +4,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::PodTemplate;
+use super::choice::choice;
 use crate::location::{Location, SecretRef};
+use crate::resolved::ItemVectors;
 
 /// Batch scoring.
 #[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -23,6 +25,9 @@ pub struct ScoringSpec {
     /// report shows some people's lists on a page beside each tenant's lists. Unset means none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report: Option<ListReportSpec>,
+    /// compression makes scoring smaller and faster, at some cost of NDCG. Unset means none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compression: Option<CompressionSpec>,
     /// shards is into how many parts each tenant's users are cut. Defaults to 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1000))]
@@ -40,6 +45,20 @@ pub struct ScoringSpec {
     /// template is the pod template of scoring. Unset means the operator's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub template: Option<PodTemplate>,
+}
+
+/// How much smaller scoring makes what it keeps of items. What that costs is measured where the run is evaluated.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CompressionSpec {
+    /// facetsPerItem is to how many facets an item belongs: its largest ones. Unset means all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub facets_per_item: Option<u32>,
+    /// itemVectors is Float32, or Int8: each number in 8 bits. Defaults to Float32.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "choice::<ItemVectors>")]
+    pub item_vectors: Option<ItemVectors>,
 }
 
 /// A page with some people's lists, for the tenant's eyes: it names people and items of their histories.

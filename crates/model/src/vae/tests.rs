@@ -308,7 +308,10 @@ fn with_cold_items(likelihood: Likelihood) -> FacetVae {
 #[case(GAUSSIAN)]
 fn items_that_nobody_has_are_recommended_by_their_contents(#[case] likelihood: Likelihood) {
     let model = with_cold_items(likelihood);
-    let mut scorer = model.scorer_with_cold_items(None).unwrap();
+    let allowing = |allowed: &[i64]| {
+        model.scorer_with(&ScorerOptions { allowed: Some(allowed), cold_items: true, ..ScorerOptions::default() })
+    };
+    let mut scorer = model.scorer_with(&ScorerOptions { cold_items: true, ..ScorerOptions::default() }).unwrap();
     assert_eq!(scorer.recommendable(), 12, "nothing is known of the last one");
     for (kind, alike) in [(0_i64, 10_u32), (1, 11)] {
         let own: Vec<i64> = (0..10).filter(|item| item % 2 == kind).collect();
@@ -325,12 +328,12 @@ fn items_that_nobody_has_are_recommended_by_their_contents(#[case] likelihood: L
         let seen: Vec<i64> = own.iter().copied().chain([i64::from(alike)]).collect();
         let seen = BatchInput { offsets: &[0, 6], items: &seen, ..batch };
         assert!(scorer.recommend_without(&batch, &seen, 12).unwrap()[0].iter().all(|other| other.item != alike));
-        let mut alone = model.scorer_with_cold_items(Some(&[12, 11, 10])).unwrap();
+        let mut alone = allowing(&[12, 11, 10]).unwrap();
         assert_eq!(alone.recommend(&batch, 9, true).unwrap()[0].len(), 2);
         let mut trained = model.scorer(None).unwrap();
         assert!(trained.recommend(&batch, 99, false).unwrap()[0].iter().all(|one| one.item < 10));
     }
-    assert!(model.scorer_with_cold_items(Some(&[13])).is_err());
+    assert!(allowing(&[13]).is_err());
     assert!(model.scorer(Some(&[10])).is_err());
 }
 

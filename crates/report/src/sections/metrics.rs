@@ -52,6 +52,7 @@ pub(crate) fn section(measured: &Measured) -> Markup {
             }
             (groups(measured))
             (cold_items(measured))
+            (compressed(measured))
             @for (name, baseline) in &measured.baselines {
                 @if let Baseline::Skipped { skipped } = baseline {
                     p.note { (called(name)) " wasn't measured: " (skipped) "." }
@@ -113,6 +114,24 @@ fn groups(measured: &Measured) -> Markup {
         }
         @if measured.tenants.len() > TENANTS {
             p.note { "The other " (measured.tenants.len() - TENANTS) " tenants are in metrics.json." }
+        }
+    }
+}
+
+/// What scoring's compression costs.
+fn compressed(measured: &Measured) -> Markup {
+    let Some(compressed) = &measured.compressed else { return html! {} };
+    let of = |name: &String, value: f64| {
+        let exact = measured.lists.metrics.get(name)?;
+        Some((name.clone(), short(value), (*exact > 0.0).then(|| signed(value / exact - 1.0))))
+    };
+    html! {
+        p.note {
+            "Compressed, as scoring makes them, lists come to"
+            @for (name, value, change) in compressed.iter().filter_map(|(name, value)| of(name, *value)) {
+                " " (name) " " (value) @if let Some(change) = change { " (" (change) ")" } ";"
+            }
+            " of the same users."
         }
     }
 }

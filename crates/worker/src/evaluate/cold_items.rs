@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use teasel_data::{Csr, HeldOut};
 use teasel_model::metrics::{Metric, mean};
-use teasel_model::{FacetVae, Scorer};
+use teasel_model::{FacetVae, Scorer, ScorerOptions};
 
 use super::measure::{BATCH_USERS, Rows, items_of};
 use crate::error::TaskError;
@@ -58,14 +58,15 @@ pub(super) async fn measure(
     test: &HeldOut,
     asked: &Csr,
 ) -> Result<Option<ColdItems>, TaskError> {
-    let mut all = vae.scorer_with_cold_items(None)?;
+    let mut all = vae.scorer_with(&ScorerOptions { cold_items: true, ..ScorerOptions::default() })?;
     let items = all.recommendable().saturating_sub(trained);
     let users: Vec<usize> = (0..test.users()).filter(|user| !asked.row(*user).is_empty()).collect();
     if items == 0 || users.is_empty() {
         return Ok(None);
     }
     let cold: Vec<i64> = (0..vae.config().all_items() as i64).skip(trained).collect();
-    let mut alone = vae.scorer_with_cold_items(Some(&cold))?;
+    let options = ScorerOptions { allowed: Some(&cold), cold_items: true, ..ScorerOptions::default() };
+    let mut alone = vae.scorer_with(&options)?;
     let shown = shown(&mut all, trained, test).await?;
     let mut wanted = Csr::empty(false);
     for user in &users {

@@ -23,7 +23,7 @@ use teasel_api::resolved::{Bound, Gate, Job};
 use teasel_api::task::{EvaluateTask, TaskKind};
 use teasel_data::{Dataset, HeldOut, HeldOutSet};
 use teasel_model::metrics::{Metric, mean};
-use teasel_model::{Config, FacetVae};
+use teasel_model::{Compression, Config, FacetVae, ScorerOptions};
 use teasel_storage::run_log::{Claimed, Event, RunLog};
 use teasel_storage::{RunRecord, Store};
 
@@ -99,6 +99,7 @@ pub(crate) async fn run(task: &EvaluateTask, context: &TaskContext<'_>) -> Resul
     let cold = groups::cold(&survey, &mut scorer, &test, &record.job.data).await?;
     let asked = dataset.held_out_cold_items(HeldOutSet::Test).await?;
     let cold_items = cold_items::measure(&vae, catalogue.len(), &test, &asked).await?;
+    let compressed = compressed(&vae, &record.job, &test).await?;
     let tenants = groups::tenants(&survey, &mut scorer, &test, &record.job, &dataset).await?;
     let mut gates = Vec::with_capacity(task.gates.len());
     for gate in &task.gates {
@@ -135,6 +136,7 @@ pub(crate) async fn run(task: &EvaluateTask, context: &TaskContext<'_>) -> Resul
         facet_names: &facet_names,
         cold,
         cold_items,
+        compressed,
         tenants,
         gates: &gates,
         history: &position.history,
@@ -158,11 +160,25 @@ pub(crate) async fn run(task: &EvaluateTask, context: &TaskContext<'_>) -> Resul
     told.extend(facets.by_name());
     told.extend(measured.cold_items.iter().flat_map(ColdItems::by_name));
     told.extend(groups::by_name(measured.cold.as_ref(), &measured.tenants, standard));
+    let compressed = measured.compressed.iter().flatten();
+    told.extend(compressed.map(|(name, value)| (format!("compressed/{name}"), *value)));
     let mut ended = describe(context, told, &gates, position.global_step);
     best.notice.iter().for_each(|notice| ended.message.push_str(&format!("; {notice}")));
     writer.append(Event::Modelled { manifest }).await?;
     writer.append(Event::Evaluated { report, subject: task.subject(), outcome: ended.clone() }).await?;
     Ok(ended)
+}
+
+/// What the lists come to that scoring makes with its compression. `None` where it has none.
+async fn compressed(vae: &FacetVae, job: &Job, test: &HeldOut) -> Result<Option<BTreeMap<String, f64>>, TaskError> {
+    let Some(compression) = job.scoring.tenants.iter().find_map(|tenant| tenant.compression.as_ref()) else {
+        return Ok(None);
+    };
+    let compression = Compression::from_spec(Some(compression));
+    let mut scorer = vae.scorer_with(&ScorerOptions { compression, ..ScorerOptions::default() })?;
+    let metrics = measure::parse(measure::STANDARD_METRICS)?;
+    let values = measure::measure_all(&mut scorer, test, &metrics).await?;
+    Ok(Some(metrics.iter().zip(&values).map(|(metric, values)| (metric.to_string(), mean(values))).collect()))
 }
 
 fn position_of(metrics: &[Metric], gate: &Gate) -> Result<usize, TaskError> {

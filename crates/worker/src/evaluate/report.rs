@@ -45,6 +45,9 @@ pub(super) struct Measures<'a> {
     /// Items that nobody trains with. Unset where the model knows none, or no test user has any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) cold_items: Option<ColdItems>,
+    /// Metrics of lists that scoring's compression makes. Unset where it has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) compressed: Option<BTreeMap<String, f64>>,
     /// Test users of each tenant apart. Empty without a tenant column.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) tenants: BTreeMap<String, Group>,

@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use teasel_api::outcome::{ExitCode, Outcome, SHARD_SCORED};
 use teasel_api::task::ScoreTask;
 use teasel_data::{Csr, TenantBatch, TenantUsers};
-use teasel_model::{Recommendation, Scorer};
+use teasel_model::{Compression, Recommendation, Scorer, ScorerOptions};
 use teasel_storage::output::{OutputLog, PublishRequest, ScoreIdentity, Scores, Version};
 
 use crate::error::TaskError;
@@ -150,6 +150,9 @@ fn score_hash(task: &ScoreTask, model: &StoredModel, allowed: Option<&[i64]>) ->
     if task.tenant.report_people > 0 {
         hasher.update(format!("{} people", task.tenant.report_people));
     }
+    if let Some(compression) = &task.tenant.compression {
+        hasher.update(serde_json::to_vec(compression).unwrap_or_default());
+    }
     hex::encode(hasher.finalize())[..16].to_owned()
 }
 
@@ -169,7 +172,12 @@ impl Shard<'_> {
         let folder = tempfile::tempdir().map_err(|source| TaskError::scratch("create a folder", source))?;
         let path = folder.path().join("lists.parquet");
         let mut writer = ListsWriter::create(&path, &task.run, &self.model.manifest.model_id())?;
-        let mut scorer = self.model.vae.scorer_with_cold_items(self.allowed)?;
+        let options = ScorerOptions {
+            allowed: self.allowed,
+            cold_items: true,
+            compression: Compression::from_spec(tenant.compression.as_ref()),
+        };
+        let mut scorer = self.model.vae.scorer_with(&options)?;
         let popular = Popular::new(&self.model.catalogue.counts, self.allowed);
         let shows_people = self.context.index == 0 && tenant.report_people > 0;
         let labels = (tenant.explanations || shows_people).then(|| Labels::of(&self.model.catalogue));
