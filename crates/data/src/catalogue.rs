@@ -1,9 +1,10 @@
 //! The vocabulary with what is known of each item.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, ListBuilder, RecordBatch, StringArray, StringBuilder, UInt64Array};
+use arrow::array::{Array, ArrayRef, AsArray, ListBuilder, RecordBatch, StringArray, StringBuilder, UInt64Array};
 use arrow::datatypes::{DataType, Field, Schema, UInt64Type};
 use bytes::Bytes;
 use parquet::arrow::ArrowWriter;
@@ -15,6 +16,8 @@ use crate::write::{column, properties};
 
 /// Letters of the name that an item is called by.
 const LONGEST_NAME: usize = 80;
+/// Rows that are written at once.
+const ROWS_AT_ONCE: usize = 1 << 14;
 
 /// All items that a model knows, by index: the one with the most training users first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -92,11 +95,6 @@ impl Catalogue {
     /// [`DataError::Engine`], a bug: the columns don't fit together.
     pub fn to_parquet(&self) -> Result<Bytes, DataError> {
         let bug = |error: &dyn std::fmt::Display| DataError::Engine(error.to_string());
-        let mut categories = ListBuilder::new(StringBuilder::new());
-        for own in &self.categories {
-            own.iter().for_each(|category| categories.values().append_value(category));
-            categories.append(true);
-        }
         let text = |name, nullable| Field::new(name, DataType::Utf8, nullable);
         let schema = Arc::new(Schema::new(vec![
             text("item", false),
@@ -106,24 +104,38 @@ impl Catalogue {
             text("facet", true),
             Field::new("count", DataType::UInt64, false),
         ]));
-        let batch = RecordBatch::try_new(
-            schema.clone(),
-            vec![
-                Arc::new(StringArray::from_iter_values(&self.ids)),
-                Arc::new(StringArray::from_iter(self.texts.iter().map(Option::as_deref))),
-                Arc::new(categories.finish()),
-                Arc::new(StringArray::from_iter(self.images.iter().map(Option::as_deref))),
-                Arc::new(StringArray::from_iter(self.facets.iter().map(Option::as_deref))),
-                Arc::new(UInt64Array::from(self.counts.clone())),
-            ],
-        )
-        .map_err(|error| bug(&error))?;
         let mut bytes = Vec::new();
         let mut writer =
-            ArrowWriter::try_new(&mut bytes, schema, Some(properties())).map_err(|error| bug(&error))?;
-        writer.write(&batch).map_err(|error| bug(&error))?;
+            ArrowWriter::try_new(&mut bytes, schema.clone(), Some(properties())).map_err(|error| bug(&error))?;
+        // One column of all texts may be more than its offsets can count.
+        for start in (0..self.len()).step_by(ROWS_AT_ONCE) {
+            let rows = start..(start + ROWS_AT_ONCE).min(self.len());
+            let columns = self.columns(rows);
+            let batch = RecordBatch::try_new(schema.clone(), columns).map_err(|error| bug(&error))?;
+            writer.write(&batch).map_err(|error| bug(&error))?;
+        }
         writer.close().map_err(|error| bug(&error))?;
         Ok(bytes.into())
+    }
+
+    /// Some rows of the columns of [`Self::to_parquet`].
+    fn columns(&self, rows: Range<usize>) -> Vec<ArrayRef> {
+        let mut categories = ListBuilder::new(StringBuilder::new());
+        for own in &self.categories[rows.clone()] {
+            own.iter().for_each(|category| categories.values().append_value(category));
+            categories.append(true);
+        }
+        let texts = |own: &[Option<String>]| -> ArrayRef {
+            Arc::new(StringArray::from_iter(own[rows.clone()].iter().map(Option::as_deref)))
+        };
+        vec![
+            Arc::new(StringArray::from_iter_values(&self.ids[rows.clone()])),
+            texts(&self.texts),
+            Arc::new(categories.finish()),
+            texts(&self.images),
+            texts(&self.facets),
+            Arc::new(UInt64Array::from(self.counts[rows.clone()].to_vec())),
+        ]
     }
 
     /// Reads what [`Catalogue::to_parquet`] wrote; `uri` is for errors.

@@ -79,6 +79,11 @@ impl Dataset {
         self.manifest.items as usize
     }
 
+    /// Size of the [`Self::cold_catalogue`].
+    pub fn cold_items(&self) -> usize {
+        self.manifest.cold_items as usize
+    }
+
     /// Number of training users.
     pub fn training_users(&self) -> u64 {
         self.manifest.shard_users.iter().sum()

@@ -127,8 +127,9 @@ impl Layout<'_> {
                 }
                 let known = |item: u32| vocabulary.index(item).is_some();
                 // What the other set alone says of a person isn't known to this one.
-                let cold_without =
-                    |other: [Part; 2]| cold_items.of(pairs.iter().filter(|pair| !other.contains(&pair.part)));
+                let cold_without = |other: [Part; 2]| {
+                    cold_items.of(person.pairs.iter().filter(|pair| !other.contains(&pair.part)))
+                };
                 let cold_of_validation = cold_without([Part::TestFoldIn, Part::TestHeldOut]);
                 let cold_of_test = cold_without([Part::ValidationFoldIn, Part::ValidationHeldOut]);
                 let asked = asked_pairs(&self.data.split, &pairs, known);

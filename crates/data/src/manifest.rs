@@ -25,7 +25,10 @@ pub(crate) struct DatasetManifest {
     pub(crate) validation: File,
     pub(crate) test: File,
     pub(crate) catalogue: File,
-    /// Items that nobody trains with. An earlier release's has none.
+    /// How many items there are that nobody trains with.
+    #[serde(default)]
+    pub(crate) cold_items: u32,
+    /// These items. An earlier release's has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) cold_catalogue: Option<File>,
     pub(crate) report: File,

@@ -279,7 +279,7 @@ impl Work {
         report.items_without_metadata = if self.data.items.is_some() { report.items - described } else { 0 };
         report.cold_items = cold.len() as u64;
         let cold_items = ColdItems::of_ids(&cold.ids, &self.ids);
-        for (name, catalogue) in [(ITEMS, &catalogue), (COLD_ITEMS, &cold)] {
+        for (name, catalogue) in [(ITEMS, &catalogue), (COLD_ITEMS, &cold)].into_iter().filter(|_| self.dataset) {
             std::fs::write(self.folder.join(name), catalogue.to_parquet()?).map_err(DataError::scratch)?;
         }
         let files = layout.write(&vocabulary, &cold_items, &item_keys, &mut report)?;
@@ -342,6 +342,7 @@ async fn commit_dataset(
         validation: store.put_file(&format!("{nonce}/validation.parquet"), &made.files.validation).await?,
         test: store.put_file(&format!("{nonce}/test.parquet"), &made.files.test).await?,
         catalogue: store.put_file(&format!("{nonce}/{ITEMS}"), &scratch.join(ITEMS)).await?,
+        cold_items: u32::try_from(made.report.cold_items).map_err(|error| DataError::Engine(error.to_string()))?,
         cold_catalogue: Some(store.put_file(&format!("{nonce}/{COLD_ITEMS}"), &scratch.join(COLD_ITEMS)).await?),
         report: store.put_described(&format!("{nonce}/report.json"), report.into()).await?,
         preparation: Some(usage()),

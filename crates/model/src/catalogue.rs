@@ -37,6 +37,7 @@ impl Compression {
 pub(crate) struct Catalogue {
     /// Item indices, ascending; unset means all.
     allowed: Option<Vec<i64>>,
+    place: Place,
     /// How many items there are, of which some may be recommended.
     pub(crate) universe: usize,
     /// How many items may be recommended.
@@ -87,6 +88,7 @@ impl Catalogue {
         let shares = log_routing.f_exp()?.f_transpose(0, 1)?.f_contiguous()?;
         let vectors = pick(&items.vectors, 0)?;
         Ok(Self {
+            place,
             universe,
             size: allowed.as_ref().map_or(universe, Vec::len),
             allowed,
@@ -133,7 +135,7 @@ impl Catalogue {
     fn shares(&self, columns: &Tensor) -> Result<Tensor> {
         match &self.belonging {
             Belonging::Whole { shares, .. } => Ok(shares.f_index_select(0, columns)?),
-            Belonging::Few(few) => few.rows(columns),
+            Belonging::Few(few) => few.rows(columns, self.place),
         }
     }
 
@@ -201,7 +203,7 @@ impl Catalogue {
         (start, length): (i64, i64),
         scores: &mut [f32],
     ) -> Result<()> {
-        few.add_up((start, length), scores, |facet, columns, shares| {
+        few.add_up((start, length), self.place, scores, |facet, columns, shares| {
             let items = self.items.rows(columns)?.f_transpose(0, 1)?;
             Ok(match config.likelihood {
                 Likelihood::Multinomial => {

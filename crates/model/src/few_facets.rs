@@ -5,91 +5,86 @@ use tch::{Device, Kind, Tensor};
 use crate::error::Result;
 use crate::place::Place;
 
-/// Which items belong to which facets, and by which shares.
+/// Which items belong to which facets, and by which shares: for each item and facet that is kept, 10 bytes.
 #[derive(Debug)]
 pub(crate) struct FewFacets {
-    /// Of each facet.
-    members: Vec<Members>,
-    /// Each item's facets, the largest first, `[items, kept]`, 64-bit integers.
-    facets: Tensor,
-    /// Its shares of these, which sum to 1, `[items, kept]`.
-    shares: Tensor,
-}
-
-/// Items of a facet.
-#[derive(Debug)]
-struct Members {
-    /// Ascending.
-    columns: Vec<u32>,
-    index: Tensor,
-    /// `[members]`
-    shares: Tensor,
+    /// How many an item has.
+    kept: usize,
+    /// Each item's facets, the largest first, `kept` of each item.
+    facets: Vec<u16>,
+    /// Its shares of these, which sum to 1.
+    shares: Vec<f32>,
+    /// Items of each facet, ascending.
+    members: Vec<Vec<u32>>,
 }
 
 impl FewFacets {
     /// The `kept` largest of `shares`, `[items, facets]`.
     pub(crate) fn of(shares: &Tensor, kept: usize) -> Result<Self> {
-        let (items, all) = (shares.size()[0], shares.size()[1]);
-        let (largest, facets) = shares.f_topk((kept as i64).min(all), 1, true, true)?;
-        let total = largest.f_sum_dim_intlist(1, true, None)?;
-        let own = largest.f_div(&total.f_clamp_min(f64::from(f32::MIN_POSITIVE))?)?;
-        let mut numbers = vec![0_i64; facets.numel()];
-        facets.f_to_device(Device::Cpu)?.f_contiguous()?.f_copy_data(&mut numbers, facets.numel())?;
-        let width = facets.size()[1] as usize;
-        let place = Place::of(shares)?;
-        let flat = own.f_reshape([-1])?;
-        let members = (0..all).map(|facet| {
-            let entries: Vec<i64> =
-                (0_i64..).zip(&numbers).filter(|(_, own)| **own == facet).map(|(entry, _)| entry).collect();
-            let columns: Vec<u32> = entries.iter().map(|entry| (*entry as usize / width) as u32).collect();
-            Ok(Members {
-                index: place.indices(&columns.iter().map(|column| i64::from(*column)).collect::<Vec<_>>())?,
-                columns,
-                shares: flat.f_index_select(0, &place.indices(&entries)?)?,
-            })
-        });
-        let members = members.collect::<Result<_>>()?;
-        debug_assert_eq!(own.size()[0], items);
-        Ok(Self { members, facets, shares: own })
+        let all = shares.size()[1];
+        let (largest, facets) = shares.f_topk((kept as i64).clamp(1, all), 1, true, true)?;
+        let total = largest.f_sum_dim_intlist(1, true, None)?.f_clamp_min(f64::from(f32::MIN_POSITIVE))?;
+        let own = largest.f_div(&total)?.f_to_kind(Kind::Float)?.f_to_device(Device::Cpu)?.f_contiguous()?;
+        let (mut numbers, mut shares) = (vec![0_i64; own.numel()], vec![0.0_f32; own.numel()]);
+        own.f_copy_data(&mut shares, own.numel())?;
+        facets.f_to_device(Device::Cpu)?.f_contiguous()?.f_copy_data(&mut numbers, own.numel())?;
+        let kept = own.size()[1] as usize;
+        let mut members = vec![Vec::new(); all as usize];
+        for (entry, facet) in numbers.iter().enumerate() {
+            members[*facet as usize].push((entry / kept) as u32);
+        }
+        Ok(Self { kept, facets: numbers.into_iter().map(|facet| facet as u16).collect(), shares, members })
+    }
+
+    /// An item's facets and its shares of them.
+    fn of_item(&self, item: usize) -> impl Iterator<Item = (usize, f32)> {
+        let entries = item * self.kept..(item + 1) * self.kept;
+        let facets = self.facets[entries.clone()].iter().map(|facet| usize::from(*facet));
+        facets.zip(self.shares[entries].iter().copied())
     }
 
     /// Shares of some items, `[columns, facets]`, 0 where they don't belong.
-    pub(crate) fn rows(&self, columns: &Tensor) -> Result<Tensor> {
-        let facets = self.facets.f_index_select(0, columns)?;
-        let shares = self.shares.f_index_select(0, columns)?;
-        let none =
-            Tensor::f_zeros([facets.size()[0], self.members.len() as i64], (shares.f_kind()?, shares.device()))?;
-        Ok(none.f_scatter(1, &facets, &shares)?)
+    pub(crate) fn rows(&self, columns: &Tensor, place: Place) -> Result<Tensor> {
+        let mut items = vec![0_i64; columns.numel()];
+        columns.f_to_device(Device::Cpu)?.f_contiguous()?.f_copy_data(&mut items, columns.numel())?;
+        let facets = self.members.len();
+        let mut rows = vec![0.0_f32; items.len() * facets];
+        for (item, row) in items.iter().zip(rows.chunks_exact_mut(facets)) {
+            self.of_item(*item as usize).for_each(|(facet, share)| row[facet] = share);
+        }
+        Ok(place.numbers(&rows)?.f_view_([-1, facets as i64])?)
     }
 
-    /// Adds to `scores`, `users` rows of the columns `start..start + length`, what each facet says of its own. `part` makes
+    /// Adds to `scores`, rows of the columns `start..start + length`, what each facet says of its own items. `part` makes
     /// `[users, columns]` of a facet, its columns and their shares.
     pub(crate) fn add_up(
         &self,
         (start, length): (i64, i64),
+        place: Place,
         scores: &mut [f32],
         mut part: impl FnMut(i64, &Tensor, &Tensor) -> Result<Tensor>,
     ) -> Result<()> {
         scores.fill(0.0);
         let mut values = Vec::new();
-        for (facet, members) in (0_i64..).zip(&self.members) {
-            let bound = |column: i64| members.columns.partition_point(|own| i64::from(*own) < column);
-            let (first, end) = (bound(start), bound(start + length));
-            if first == end {
+        for (facet, members) in self.members.iter().enumerate() {
+            let bound = |column: i64| members.partition_point(|own| i64::from(*own) < column);
+            let own = &members[bound(start)..bound(start + length)];
+            if own.is_empty() {
                 continue;
             }
-            let narrow = |tensor: &Tensor| tensor.f_narrow(0, first as i64, (end - first) as i64);
-            let part = part(facet, &narrow(&members.index)?, &narrow(&members.shares)?)?;
+            let columns: Vec<i64> = own.iter().map(|column| i64::from(*column)).collect();
+            let share = |column: &u32| {
+                let mut found = self.of_item(*column as usize).filter(|(other, _)| *other == facet);
+                found.next().map_or(0.0, |(_, share)| share)
+            };
+            let shares: Vec<f32> = own.iter().map(share).collect();
+            let part = part(facet as i64, &place.indices(&columns)?, &place.numbers(&shares)?)?;
+            let part = part.f_to_kind(Kind::Float)?.f_to_device(Device::Cpu)?.f_contiguous()?;
             values.resize(part.numel(), 0.0_f32);
-            part.f_to_kind(Kind::Float)?
-                .f_to_device(Device::Cpu)?
-                .f_contiguous()?
-                .f_copy_data(&mut values, part.numel())?;
-            let places: Vec<usize> =
-                members.columns[first..end].iter().map(|column| *column as usize - start as usize).collect();
-            for (row, values) in scores.chunks_exact_mut(length as usize).zip(values.chunks_exact(places.len())) {
-                for (place, value) in places.iter().zip(values) {
-                    row[*place] += value;
+            part.f_copy_data(&mut values, part.numel())?;
+            for (row, values) in scores.chunks_exact_mut(length as usize).zip(values.chunks_exact(own.len())) {
+                for (column, value) in columns.iter().zip(values) {
+                    row[(column - start) as usize] += value;
                 }
             }
         }
@@ -102,6 +97,8 @@ impl FewFacets {
 mod tests {
     use super::*;
 
+    const PLACE: Place = Place::cpu(Kind::Float);
+
     fn shares() -> Tensor {
         Tensor::from_slice(&[0.6_f32, 0.3, 0.1, 0.1, 0.2, 0.7, 0.0, 1.0, 0.0]).view([3, 3])
     }
@@ -109,21 +106,21 @@ mod tests {
     #[test]
     fn the_largest_shares_are_kept_and_sum_to_one() {
         let few = FewFacets::of(&shares(), 2).unwrap();
-        let rows = few.rows(&Tensor::from_slice(&[1_i64, 0])).unwrap();
+        let rows = few.rows(&Tensor::from_slice(&[1_i64, 0]), PLACE).unwrap();
         let expected = Tensor::from_slice(&[0.0_f32, 2.0 / 9.0, 7.0 / 9.0, 2.0 / 3.0, 1.0 / 3.0, 0.0]).view([2, 3]);
         assert!((rows - expected).abs().max().double_value(&[]) < 1e-6);
-        let all = FewFacets::of(&shares(), 9).unwrap().rows(&Tensor::from_slice(&[0_i64, 1, 2])).unwrap();
+        let all = FewFacets::of(&shares(), 9).unwrap().rows(&Tensor::from_slice(&[0_i64, 1, 2]), PLACE).unwrap();
         assert!((all - shares()).abs().max().double_value(&[]) < 1e-6);
     }
 
     #[test]
     fn facets_add_up_over_their_own_items_in_any_block() {
         let few = FewFacets::of(&shares(), 2).unwrap();
-        let whole = few.rows(&Tensor::from_slice(&[0_i64, 1, 2])).unwrap();
+        let whole = few.rows(&Tensor::from_slice(&[0_i64, 1, 2]), PLACE).unwrap();
         for (start, length) in [(0_i64, 3_i64), (1, 2), (2, 1)] {
             let mut scores = vec![9.0_f32; 2 * length as usize];
             // Two users, of whom facets are worth 1, 10, 100 and twice that.
-            few.add_up((start, length), &mut scores, |facet, _, shares| {
+            few.add_up((start, length), PLACE, &mut scores, |facet, _, shares| {
                 let worth = Tensor::from_slice(&[1.0_f32, 2.0]).unsqueeze(1) * 10.0_f64.powi(facet as i32);
                 Ok(worth * shares.unsqueeze(0))
             })

@@ -112,6 +112,11 @@ impl Parameters {
         self.named.iter().chain(&self.constants)
     }
 
+    /// Those that training reads: all but what tells of cold items.
+    pub(crate) fn trained_with(&self) -> impl Iterator<Item = &(String, Tensor)> {
+        self.named.iter().chain(self.constants.iter().take(Constant::Contents as usize))
+    }
+
     /// The parameter of a role. Roles that the configuration doesn't use have none.
     pub(crate) fn get(&self, role: Role) -> Result<&Tensor> {
         let missing = || ModelError::Configuration(format!("a model of this configuration has no {role:?}"));
@@ -119,9 +124,9 @@ impl Parameters {
         place.and_then(|place| self.named.get(place)).map(|(_, tensor)| tensor).ok_or_else(missing)
     }
 
-    /// What isn't trained. A model without content has none.
+    /// What isn't trained. Without content there is nothing, without cold items nothing that tells of them.
     pub(crate) fn constant(&self, constant: Constant) -> Result<&Tensor> {
-        let missing = || ModelError::Configuration("a model of this configuration has none".into());
+        let missing = || ModelError::Configuration(format!("a model of this configuration has no {constant:?}"));
         self.constants.get(constant as usize).map(|(_, tensor)| tensor).ok_or_else(missing)
     }
 

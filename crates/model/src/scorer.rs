@@ -58,10 +58,9 @@ impl<'a> Cold<'a> {
         Ok(Self { contents: parameters.constant(Constant::Contents)?, known, counts })
     }
 
-    /// What is learnt of trained items, and behind it what would be of the others.
-    fn behind(&self, learnt: &Tensor) -> Result<Tensor> {
-        let cold = cold::rows(self.contents, &self.known, self.counts, learnt)?;
-        Ok(Tensor::f_cat(&[learnt, &cold], 0)?)
+    /// What would be learnt of them where this is learnt of trained items.
+    fn rows(&self, learnt: &Tensor) -> Result<Tensor> {
+        cold::rows(self.contents, &self.known, self.counts, learnt)
     }
 
     /// Those of `allowed`, or all, of which anything is known.
@@ -108,10 +107,14 @@ impl Scorer {
         let is_cold = options.cold_items && config.all_items() > config.items;
         let cold = is_cold.then(|| Cold::of(parameters)).transpose()?;
         let with_cold = |learnt: Tensor| match &cold {
-            Some(cold) => cold.behind(&learnt),
-            None => Ok(learnt),
+            Some(cold) => Ok(Tensor::f_cat(&[&learnt, &cold.rows(&learnt)?], 0)?),
+            None => Ok::<_, ModelError>(learnt),
         };
-        let directions = normalise(&with_cold(normalise(parameters.get(Role::Items)?)?)?)?;
+        let learnt = normalise(parameters.get(Role::Items)?)?;
+        let directions = match &cold {
+            Some(cold) => Tensor::f_cat(&[&learnt, &normalise(&cold.rows(&learnt)?)?], 0)?,
+            None => learnt,
+        };
         let mut log_routing = Router::new(config, parameters, &directions)?.log_shares(None)?;
         if let Some(order) = order {
             log_routing = log_routing.f_index_select(1, &Place::of(&log_routing)?.indices(order)?)?;

@@ -95,7 +95,8 @@ impl FacetVae {
         self.place
     }
 
-    /// A model of the same shape and seed that has learned nothing: its items have the same contents.
+    /// A model of the same shape and seed that has learned nothing: its items have the same contents, and its vectors are
+    /// random ones.
     pub fn untrained(&self) -> Result<Self> {
         let fresh = Self::in_place(self.config.clone(), self.place)?;
         fresh.parameters.copy_constants(&self.parameters)?;
@@ -135,6 +136,11 @@ impl FacetVae {
     /// `content.components` and `content.counts` (`[items, 128]`, `[items]`), which no optimizer changes.
     pub fn stored(&self) -> impl Iterator<Item = &(String, Tensor)> {
         self.parameters.stored()
+    }
+
+    /// Those of [`Self::stored`] that training reads: several processes need the same of these.
+    pub fn trained_with(&self) -> impl Iterator<Item = &(String, Tensor)> {
+        self.parameters.trained_with()
     }
 
     /// Places items by their contents and consumers. Before, all facets of an item are alike, but for what drift adds.

@@ -15,8 +15,9 @@ pub struct Content {
     pub image: Option<Encoder>,
     /// How content decides the items' facets.
     pub routing: ContentRouting,
-    /// What becomes of items that nobody trains with.
-    #[serde(default = "recommend")]
+    /// What becomes of items that nobody trains with. Left out where they are recommended: what an earlier release froze
+    /// stays what it is.
+    #[serde(default = "recommend", skip_serializing_if = "are_recommended")]
     pub cold_items: ColdItems,
     /// What to do with an item whose text or image can't be read.
     pub on_bad_items: OnBadItems,
@@ -37,6 +38,10 @@ impl Content {
 
 fn recommend() -> ColdItems {
     ColdItems::Recommend
+}
+
+fn are_recommended(cold_items: &ColdItems) -> bool {
+    *cold_items == ColdItems::Recommend
 }
 
 /// A pretrained encoder.

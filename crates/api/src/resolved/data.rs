@@ -152,8 +152,9 @@ pub enum Split {
         test: f64,
         /// Share of a held-out user's items that is hidden.
         held_out: f64,
-        /// Share of items that nobody trains with.
-        #[serde(default)]
+        /// Share of items that nobody trains with. Left out where it is none, as earlier releases did: what was frozen by one
+        /// stays what it is.
+        #[serde(default, skip_serializing_if = "is_none")]
         cold_items: f64,
     },
     /// Every user trains; the last item by time is for test, the one before for validation.
@@ -168,6 +169,10 @@ pub enum Split {
         /// Test.
         test: ProvidedPair,
     },
+}
+
+fn is_none(share: &f64) -> bool {
+    *share == 0.0
 }
 
 /// Fold-in and held-out interactions of the same users.

@@ -107,7 +107,7 @@ pub struct TuningSpec {
     /// adapters goes with that type. Unset means all its defaults.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adapters: Option<AdaptersSpec>,
-    /// learningRate of what is adapted. Defaults to 0.0001, with type Full to 0.00002.
+    /// learningRate of what is adapted. Unset means 0.0001, and 0.00002 with type Full.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("minimum" = 0, "exclusiveMinimum" = true))]
     pub learning_rate: Option<f64>,
@@ -139,8 +139,8 @@ pub struct LowRankSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("minimum" = 0, "exclusiveMinimum" = true))]
     pub alpha: Option<f64>,
-    /// targets are the matrices of each block that are updated: Query, Key, Value, Output, Up, Gate and Down. Defaults to
-    /// Query and Value.
+    /// targets are the matrices of each block that are updated: Query, Key, Value, Output, Up, Gate and Down. Unset
+    /// means Query and Value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 7))]
     pub targets: Option<Vec<EncoderMatrix>>,

@@ -28,8 +28,16 @@ use crate::places;
 /// Those of the store.
 pub(crate) async fn catalogue(dataset: &Dataset, model: &Model) -> Result<Catalogue, TaskError> {
     let vocabulary = dataset.catalogue().await?;
+    Ok(match cold_items(dataset, model) {
+        0 => vocabulary,
+        _ => vocabulary.followed_by(dataset.cold_catalogue().await?),
+    })
+}
+
+/// How many of these nobody trains with.
+pub(crate) fn cold_items(dataset: &Dataset, model: &Model) -> usize {
     let recommends = model.content.as_ref().is_some_and(|content| content.cold_items == ColdItems::Recommend);
-    Ok(if recommends { vocabulary.followed_by(dataset.cold_catalogue().await?) } else { vocabulary })
+    if recommends { dataset.cold_items() } else { 0 }
 }
 
 /// Who reads, and with what.

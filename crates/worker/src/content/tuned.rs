@@ -2,8 +2,10 @@
 
 use std::ops::Range;
 
+use futures::stream::{self, StreamExt, TryStreamExt};
 use tch::{Device, Tensor};
 use teasel_api::resolved::{Content as Spec, Encoder, Tuning};
+use teasel_content::ContentError;
 use teasel_data::Catalogue;
 use teasel_storage::Store;
 use tokio::runtime::Handle;
@@ -13,6 +15,9 @@ use super::items::{Content, Contents, image_folder};
 use super::opened::Opened;
 use super::{Reader, encoder_folder};
 use crate::error::TaskError;
+
+/// Contents that are fetched at once.
+const FETCHED_AT_ONCE: usize = 16;
 
 /// An encoder that is adapted.
 pub(crate) struct Tuned {
@@ -24,6 +29,8 @@ pub(crate) struct Tuned {
     opened: Opened,
     /// Contents of the items; `None` where an item has none.
     contents: Vec<Option<Content>>,
+    /// Their ids, for errors.
+    ids: Vec<String>,
     images: Option<Store>,
     folder: EncoderFolder,
     here: LocalFolder,
@@ -48,7 +55,8 @@ pub(crate) async fn tuned(content: &Spec, reader: &Reader<'_>, seed: u64) -> Res
         let mut opened = open(encoder, kind, (&folder, &here), reader.device)?;
         opened.tune(tuning, seed).map_err(|error| folder.explain(error, &here))?;
         let (contents, images) = contents(kind, reader).await?;
-        found.push(Tuned { kind, tuning: tuning.clone(), sources, opened, contents, images, folder, here });
+        let (tuning, ids) = (tuning.clone(), reader.catalogue.ids.clone());
+        found.push(Tuned { kind, tuning, sources, opened, contents, ids, images, folder, here });
     }
     Ok(found)
 }
@@ -97,18 +105,31 @@ impl Tuned {
     /// # Errors
     /// [`TaskError::Content`] where a content can't be read any more.
     pub(crate) fn read(&self, items: &[i64], runtime: &Handle) -> Result<Tensor, TaskError> {
-        let mut inputs = Vec::with_capacity(items.len());
-        for item in items {
-            let content = usize::try_from(*item).ok().and_then(|item| self.contents.get(item));
-            let Some(Some(content)) = content else {
-                return Err(TaskError::bug(format!("item {item} has no {}", self.kind)));
-            };
-            let input = runtime.block_on(content.input(self.images.as_ref()))?;
-            inputs.push(input.map_err(|reason| {
-                TaskError::Content(format!("data.items: the {} that was there before: {reason}", self.kind))
-            })?);
-        }
+        let inputs = stream::iter(items).map(|item| self.input(*item)).buffered(FETCHED_AT_ONCE);
+        let inputs: Vec<Vec<u8>> = runtime.block_on(inputs.try_collect())?;
         let inputs: Vec<&[u8]> = inputs.iter().map(Vec::as_slice).collect();
-        self.opened.encode(&inputs).map_err(|error| self.folder.explain(error, &self.here))
+        self.opened.encode(&inputs).map_err(|error| match error {
+            ContentError::Item { item, reason } if item < items.len() => self.changed(items[item], &reason),
+            error => self.folder.explain(error, &self.here),
+        })
+    }
+
+    async fn input(&self, item: i64) -> Result<Vec<u8>, TaskError> {
+        let content = usize::try_from(item).ok().and_then(|item| self.contents.get(item));
+        let Some(Some(content)) = content else {
+            return Err(TaskError::bug(format!("item {item} has no {}", self.kind)));
+        };
+        content.input(self.images.as_ref()).await?.map_err(|reason| self.changed(item, &reason))
+    }
+
+    /// A content that was read before training and can't be any more.
+    fn changed(&self, item: i64, reason: &str) -> TaskError {
+        let id = usize::try_from(item).ok().and_then(|item| self.ids.get(item)).map_or("?", String::as_str);
+        TaskError::Content(format!("data.items: the {} of item {id} has changed: {reason}", self.kind))
+    }
+
+    /// What decides the encoder's own weights, as numbers of a checkpoint.
+    pub(crate) fn version(&self) -> Vec<f32> {
+        self.folder.version.bytes().map(f32::from).collect()
     }
 }

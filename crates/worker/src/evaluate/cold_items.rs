@@ -58,22 +58,31 @@ pub(super) async fn measure(
     test: &HeldOut,
     asked: &Csr,
 ) -> Result<Option<ColdItems>, TaskError> {
-    let mut all = vae.scorer_with(&ScorerOptions { cold_items: true, ..ScorerOptions::default() })?;
-    let items = all.recommendable().saturating_sub(trained);
-    let users: Vec<usize> = (0..test.users()).filter(|user| !asked.row(*user).is_empty()).collect();
-    if items == 0 || users.is_empty() {
+    if vae.config().all_items() == trained {
         return Ok(None);
     }
+    let mut known = vec![false; vae.config().all_items()];
+    for source in 0..vae.config().content.map_or(0, |content| content.sources) {
+        known.iter_mut().zip(vae.known(source)?).for_each(|(known, own)| *known |= own);
+    }
+    let of_user = |user: usize| -> Vec<u32> {
+        let own = asked.row(user).iter().map(|item| item + trained as u32);
+        own.filter(|item| known.get(*item as usize).is_some_and(|known| *known)).collect()
+    };
+    let wanted: Vec<Vec<u32>> = (0..test.users()).map(of_user).collect();
+    let users: Vec<usize> = (0..test.users()).filter(|user| !wanted[*user].is_empty()).collect();
+    if users.is_empty() {
+        return Ok(None);
+    }
+    let mut all = vae.scorer_with(&ScorerOptions { cold_items: true, ..ScorerOptions::default() })?;
+    let items = all.recommendable().saturating_sub(trained);
     let cold: Vec<i64> = (0..vae.config().all_items() as i64).skip(trained).collect();
     let options = ScorerOptions { allowed: Some(&cold), cold_items: true, ..ScorerOptions::default() };
     let mut alone = vae.scorer_with(&options)?;
     let shown = shown(&mut all, trained, test).await?;
-    let mut wanted = Csr::empty(false);
-    for user in &users {
-        let own: Vec<u32> = asked.row(*user).iter().map(|item| item + trained as u32).collect();
-        wanted.push(&own, None);
-    }
-    let asked = HeldOut { held_out: wanted, ..test.pick(&users) };
+    let mut held_out = Csr::empty(false);
+    users.iter().for_each(|user| held_out.push(&wanted[*user], None));
+    let asked = HeldOut { held_out, ..test.pick(&users) };
     Ok(Some(ColdItems {
         items,
         users: users.len(),

@@ -69,9 +69,13 @@ pub(crate) async fn run(task: &EvaluateTask, context: &TaskContext<'_>) -> Resul
     let dataset = Dataset::open(&storage, &record.dataset).await?;
     let catalogue = dataset.catalogue().await?;
     let test = dataset.held_out(HeldOutSet::Test).await?;
-    let all_items = content::catalogue(&dataset, &record.job.model).await?;
-    let config = Config::from_spec(&record.job.model, dataset.items(), 1, record.job.training.seed)
-        .with_cold_items(all_items.len() - catalogue.len());
+    let cold = content::cold_items(&dataset, &record.job.model);
+    let all_items = match cold {
+        0 => catalogue.clone(),
+        _ => catalogue.clone().followed_by(dataset.cold_catalogue().await?),
+    };
+    let config =
+        Config::from_spec(&record.job.model, dataset.items(), 1, record.job.training.seed).with_cold_items(cold);
     let mut vae = FacetVae::new(config)?;
     vae.load_safetensors(&parameters)?;
 
@@ -96,7 +100,7 @@ pub(crate) async fn run(task: &EvaluateTask, context: &TaskContext<'_>) -> Resul
     let known = Categories::known_facets(&catalogue)?;
     let grounds = Grounds { categories: categories.as_ref(), known: known.as_ref(), counts: &catalogue.counts };
     let facets = facets::measure(&vae, &scorer, grounds, &test, metrics[0], &values[0]).await?;
-    let cold = groups::cold(&survey, &mut scorer, &test, &record.job.data).await?;
+    let cold_users = groups::cold(&survey, &mut scorer, &test, &record.job.data).await?;
     let asked = dataset.held_out_cold_items(HeldOutSet::Test).await?;
     let cold_items = cold_items::measure(&vae, catalogue.len(), &test, &asked).await?;
     let compressed = compressed(&vae, &record.job, &test).await?;
@@ -134,7 +138,7 @@ pub(crate) async fn run(task: &EvaluateTask, context: &TaskContext<'_>) -> Resul
         baselines: &baselines,
         facets: &facets,
         facet_names: &facet_names,
-        cold,
+        cold: cold_users,
         cold_items,
         compressed,
         tenants,

@@ -178,6 +178,10 @@ impl Shard<'_> {
             compression: Compression::from_spec(tenant.compression.as_ref()),
         };
         let mut scorer = self.model.vae.scorer_with(&options)?;
+        if scorer.recommendable() == 0 {
+            let reason = "nothing is known of any item that its catalogue lists";
+            return Err(TaskError::Configuration(format!("tenant {}: {reason}", tenant.name)));
+        }
         let popular = Popular::new(&self.model.catalogue.counts, self.allowed);
         let shows_people = self.context.index == 0 && tenant.report_people > 0;
         let labels = (tenant.explanations || shows_people).then(|| Labels::of(&self.model.catalogue));
@@ -224,7 +228,11 @@ impl Shard<'_> {
         for (index, (user, list)) in batch.users.iter().zip(&lists).enumerate() {
             if batch.interactions.row(index).is_empty() {
                 // Nothing is known of this person: what most people like, and no facet behind it.
-                let popular = popular.recommend(&[], tenant.top_k as usize);
+                let seen: Vec<u32> = match tenant.exclude_seen {
+                    true => users.seen_by(index, self.model).collect(),
+                    false => Vec::new(),
+                };
+                let popular = popular.recommend(&seen, tenant.top_k as usize);
                 writer.push(user, &UserList { items: &popular, has_facets: false, reasons: None }, names)?;
             } else {
                 let reasons = reasons.as_ref().map(|reasons| reasons[index].as_slice());
@@ -257,14 +265,18 @@ impl Users<'_> {
         Ok((known, lists))
     }
 
+    /// All that one of the batch has, ascending.
+    fn seen_by(&self, user: usize, model: &StoredModel) -> impl Iterator<Item = u32> {
+        let (trained, all) = (model.manifest.items as u32, model.catalogue.len() as u32);
+        let cold = self.batch.cold_items.row(user).iter().map(move |item| trained + item);
+        self.batch.interactions.row(user).iter().copied().chain(cold.filter(move |item| *item < all))
+    }
+
     /// All that they have: also of the items that nobody trains with, which are numbered behind the others.
     fn seen(&self, model: &StoredModel) -> Rows {
-        let (trained, all) = (model.manifest.items as u32, model.catalogue.len() as u32);
         let mut seen = Csr::empty(false);
         for user in self.range.clone() {
-            let cold = self.batch.cold_items.row(user).iter().map(|item| trained + item);
-            let own = self.batch.interactions.row(user).iter().copied();
-            seen.push(&own.chain(cold.filter(|item| *item < all)).collect::<Vec<_>>(), None);
+            seen.push(&self.seen_by(user, model).collect::<Vec<_>>(), None);
         }
         Rows::of(&seen, &self.batch.keys[self.range.clone()], 0..self.range.len())
     }

@@ -187,14 +187,29 @@ impl Rank<'_> {
         Ok((Start::Train { position: Box::new(position) }, Some(Lead { writer, restored })))
     }
 
-    /// Where items belong comes with the parameters of the run that training goes on from.
+    /// Where items belong comes with the parameters of the run that training goes on from: with the same contents, of the same
+    /// items.
     async fn refuse_other_content(&self, storage: &Store, run: &str) -> Result<(), TaskError> {
-        let other = RunRecord::load(storage, run).await?.map(|record| record.job.model.content);
-        if other.is_some_and(|content| content != self.task.job.model.content) {
-            let reason = "has another model.content, which decides where its items belong: leave resumeFrom out";
-            return Err(TaskError::Configuration(format!("training.resumeFrom: run {run} {reason}")));
+        let model = &self.task.job.model;
+        let Some(other) = RunRecord::load(storage, run).await? else { return Ok(()) };
+        let refuse = |reason: &str| {
+            let reason = format!("training.resumeFrom: run {run} has {reason}: leave resumeFrom out");
+            Err(TaskError::Configuration(reason))
+        };
+        if other.job.model.content != model.content {
+            return refuse("another model.content, which decides where its items belong");
         }
-        Ok(())
+        if model.content.is_none() || other.dataset == self.task.dataset {
+            return Ok(());
+        }
+        let mut ids = Vec::new();
+        for dataset in [&self.task.dataset, &other.dataset] {
+            ids.push(content::catalogue(&Dataset::open(storage, dataset).await?, model).await?.ids);
+        }
+        match ids[0] == ids[1] {
+            true => Ok(()),
+            false => refuse("other items, and says of those where they belong"),
+        }
     }
 
     /// This rank's part of the dataset, and what it is trained by.
@@ -206,7 +221,7 @@ impl Rank<'_> {
         Ok(Inputs {
             users: dataset.training(shards_of(self.arguments.rank, self.arguments.world)).await?,
             items: dataset.items(),
-            cold_items: content::catalogue(&dataset, &self.task.job.model).await?.len() - dataset.items(),
+            cold_items: content::cold_items(&dataset, &self.task.job.model),
             all_users: dataset.training_users(),
             plan: dataset.plan(schedule.batch_size, training.seed),
             validation: dataset.held_out(HeldOutSet::Validation).await?,

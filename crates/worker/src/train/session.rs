@@ -18,7 +18,7 @@ use super::curves::Curves;
 use super::early_stopping::{BestEpoch, judge};
 use super::optimizer_state;
 use super::position::{Position, Sums};
-use super::tuner::{Tuner, Untrained};
+use super::tuner::{self, Tuner, Untrained};
 use super::validation::validate;
 use crate::error::TaskError;
 use crate::signals::StopRequest;
@@ -112,19 +112,21 @@ impl<'a> Session<'a> {
         if let Some(bytes) = &restored.optimizer {
             optimizer_state::copy_into(bytes, &mut state)?;
         }
-        group.broadcast(&model.stored().map(|(_, tensor)| tensor).collect::<Vec<_>>(), 0)?;
+        group.broadcast(&model.trained_with().map(|(_, tensor)| tensor).collect::<Vec<_>>(), 0)?;
         group.broadcast(&state.iter().map(|(_, tensor)| tensor).collect::<Vec<_>>(), 0)?;
         for encoder in &untrained {
-            let mut state = encoder.state();
             match (&restored.tuning, &restored.model) {
-                (Some(bytes), _) => optimizer_state::copy_into(bytes, &mut state)?,
+                (Some(bytes), _) => encoder.restore(bytes)?,
                 (None, Some(_)) => {
                     let reason = "the checkpoint has nothing of an encoder that is adapted".to_owned();
                     return Err(ModelError::Parameters(reason).into());
                 }
                 (None, None) => {}
             }
-            group.broadcast(&state.iter().map(|(_, tensor)| tensor).collect::<Vec<_>>(), 0)?;
+            // Rank 0 alone compares encoders: what tells them apart may differ between nodes' disks.
+            let state = encoder.state()?;
+            let shared = state.iter().filter(|(name, _)| !name.ends_with(tuner::VERSION));
+            group.broadcast(&shared.map(|(_, tensor)| tensor).collect::<Vec<_>>(), 0)?;
         }
         let reducer = Reducer::new(&group, &parameters, BucketSizes::default())?;
         let first_step = restored.position.global_step;
@@ -309,7 +311,8 @@ impl<'a> Session<'a> {
             tuning: match self.tuners.is_empty() {
                 true => None,
                 false => {
-                    let state: Vec<_> = self.tuners.iter().flat_map(Tuner::state).collect();
+                    let state = self.tuners.iter().map(Tuner::state).collect::<Result<Vec<_>, _>>()?;
+                    let state: Vec<_> = state.into_iter().flatten().collect();
                     Some(optimizer_state::to_bytes(&state)?.into())
                 }
             },

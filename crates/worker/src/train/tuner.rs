@@ -11,8 +11,12 @@ use teasel_model::measures::permutation;
 use teasel_model::{Anchors, ContentPlacement, FacetVae};
 use tokio::runtime::Handle;
 
+use super::optimizer_state;
 use crate::content::Tuned;
 use crate::error::TaskError;
+
+/// Name of what tells encoders' own weights apart.
+pub(super) const VERSION: &str = "version";
 
 /// One encoder, and what adapts it.
 pub(super) struct Tuner {
@@ -74,14 +78,32 @@ impl Untrained {
     }
 
     /// All that a checkpoint holds of it; handles to what is trained.
-    pub(super) fn state(&self) -> Vec<(String, Tensor)> {
+    pub(super) fn state(&self) -> Result<Vec<(String, Tensor)>, TaskError> {
         state(&self.encoder, &self.anchors, &self.parameters, &self.adam)
+    }
+
+    /// Takes over what a checkpoint holds.
+    ///
+    /// # Errors
+    /// [`TaskError::Configuration`] where the encoder isn't the one that was adapted.
+    pub(super) fn restore(&self, bytes: &[u8]) -> Result<(), TaskError> {
+        let mut state = self.state()?;
+        let version = Tensor::f_from_slice(&self.encoder.version())?;
+        optimizer_state::copy_into(bytes, &mut state)?;
+        match state.iter().any(|(name, stored)| name.ends_with(VERSION) && *stored != version) {
+            true => Err(TaskError::Configuration(format!(
+                "model.content.{}.encoder: it isn't the one any more that the run adapts",
+                self.encoder.kind
+            ))),
+            false => Ok(()),
+        }
     }
 
     /// Begins to train, when all ranks have the same state, and `model` is placed.
     pub(super) fn begin(self, group: &ProcessGroup, model: &mut FacetVae) -> Result<Tuner, TaskError> {
         model.tune_contents()?;
-        let known = model.known(self.encoder.sources.start)?;
+        // Of those that nobody trains with, no loss says where they belong.
+        let known = model.known(self.encoder.sources.start)?.into_iter().take(model.config().items);
         let items = (0..).zip(known).filter(|(_, known)| *known).map(|(item, _)| item).collect();
         let parameters: Vec<Tensor> = self.parameters.into_iter().map(|(_, tensor)| tensor).collect();
         let reducer = Reducer::new(group, &parameters.iter().collect::<Vec<_>>(), BucketSizes::default())?;
@@ -110,8 +132,10 @@ impl Tuner {
     /// Reads this step's items anew, and places them by what all ranks read.
     pub(super) fn read(&mut self, model: &mut FacetVae, group: &ProcessGroup, step: u64) -> Result<(), TaskError> {
         let items = self.rounds.items_of(step, group.world() as usize);
-        let start = (group.rank() as usize * self.rounds.of_rank).min(items.len());
-        let own = &items[start..(start + self.rounds.of_rank).min(items.len())];
+        // Evenly, also where a round's last step has fewer: all ranks wait for the slowest.
+        let bound = |rank: u32| items.len() * rank as usize / group.world() as usize;
+        let start = bound(group.rank());
+        let own = &items[start..bound(group.rank() + 1)];
         let vectors = self.encoder.read(own, &self.runtime)?;
         let layers = self.anchors.iter().zip(0..);
         let cosines = layers
@@ -140,7 +164,7 @@ impl Tuner {
     }
 
     /// All that a checkpoint holds of it.
-    pub(super) fn state(&self) -> Vec<(String, Tensor)> {
+    pub(super) fn state(&self) -> Result<Vec<(String, Tensor)>, TaskError> {
         state(&self.encoder, &self.anchors, &self.encoder.trained(), &self.adam)
     }
 
@@ -168,7 +192,7 @@ fn state(
     anchors: &[Anchors],
     parameters: &[(String, Tensor)],
     adam: &FusedAdam,
-) -> Vec<(String, Tensor)> {
+) -> Result<Vec<(String, Tensor)>, TaskError> {
     let kind = encoder.kind;
     let named = |part: &str, name: &str, tensor: &Tensor| (format!("{kind}.{part}.{name}"), tensor.shallow_clone());
     let mut all: Vec<_> = parameters.iter().map(|(name, tensor)| named("encoder", name, tensor)).collect();
@@ -177,7 +201,8 @@ fn state(
         all.push(named("mean", &layer.to_string(), &anchors.mean));
         all.push(named("centres", &layer.to_string(), &anchors.centres));
     }
-    all
+    all.push((format!("{kind}.{VERSION}"), Tensor::f_from_slice(&encoder.version())?));
+    Ok(all)
 }
 
 /// Which items are read in which step: all of them in turn, in another order in each round.
