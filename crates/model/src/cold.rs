@@ -5,6 +5,7 @@ use tch::{Device, Kind, Tensor};
 
 use crate::consumers::item_vectors;
 use crate::error::{ModelError, Result};
+use crate::parameters::{Constant, Parameters};
 use crate::ridge::Ridge;
 
 /// Numbers that are kept of an item's content.
@@ -42,7 +43,7 @@ pub(crate) fn components(directions: &[&Tensor], trained: i64, seed: u64) -> Res
 /// What training would have learnt of the items behind the trained ones: `[cold, columns]` where it has learnt `values`,
 /// `[trained, columns]`. `contents` are [`components`] of all items; `known` is 1 where an item has any, else 0; `counts` are
 /// their training users.
-pub(crate) fn rows(contents: &Tensor, known: &Tensor, counts: &Tensor, values: &Tensor) -> Result<Tensor> {
+fn rows(contents: &Tensor, known: &Tensor, counts: &Tensor, values: &Tensor) -> Result<Tensor> {
     let (trained, all) = (values.size()[0], contents.size()[0]);
     if all < trained || known.size()[0] != all {
         return Err(ModelError::Input(format!("contents of {all} items, of which {trained} are trained")));
@@ -64,6 +65,43 @@ pub(crate) fn rows(contents: &Tensor, known: &Tensor, counts: &Tensor, values: &
     let cold = contents.f_narrow(0, trained, all - trained)?.f_sub(&centre)?;
     let told = cold.f_mm(&ridge.weights)?.f_add(&middle)?;
     Ok(told.f_to_kind(values.f_kind()?)?.f_to_device(values.device())?)
+}
+
+/// What is known of items that nobody trains with.
+pub(crate) struct Cold<'a> {
+    contents: &'a Tensor,
+    /// `[items]`: 1 where an item has content, else 0.
+    known: Tensor,
+    counts: &'a Tensor,
+}
+
+impl<'a> Cold<'a> {
+    pub(crate) fn of(parameters: &'a Parameters) -> Result<Self> {
+        let known = parameters.constant(Constant::Known)?.f_amax(0_i64, false)?;
+        let counts = parameters.constant(Constant::Counts)?;
+        Ok(Self { contents: parameters.constant(Constant::Contents)?, known, counts })
+    }
+
+    /// What would be learnt of them where this is learnt of trained items.
+    pub(crate) fn rows(&self, learnt: &Tensor) -> Result<Tensor> {
+        rows(self.contents, &self.known, self.counts, learnt)
+    }
+
+    /// Those of `allowed`, or all, of which anything is known.
+    pub(crate) fn readable(&self, trained: usize, allowed: Option<&[i64]>) -> Result<Vec<i64>> {
+        let known = self.known.f_to_kind(Kind::Float)?.f_to_device(Device::Cpu)?.f_contiguous()?;
+        let mut numbers = vec![0.0_f32; known.numel()];
+        known.f_copy_data(&mut numbers, known.numel())?;
+        // What isn't there at all is refused by name later on.
+        let readable = |item: &i64| {
+            let place = usize::try_from(*item).unwrap_or(0);
+            place < trained || numbers.get(place).is_none_or(|known| *known > 0.5)
+        };
+        Ok(match allowed {
+            Some(allowed) => allowed.iter().copied().filter(readable).collect(),
+            None => (0..numbers.len() as i64).filter(readable).collect(),
+        })
+    }
 }
 
 #[cfg(test)]
