@@ -1,6 +1,6 @@
 //! Item metadata and lists of items, as users bring them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use teasel_api::resolved::{Items, OnBadRows};
 use teasel_storage::Store;
@@ -27,11 +27,12 @@ impl Described {
     }
 }
 
-/// Reads the metadata of the items in `vocabulary` and of those outside. Blocks.
+/// Reads the metadata of the items in `vocabulary` and of those outside, but for `low_rated` ones: these aren't new, and
+/// nobody likes them. Blocks.
 pub(crate) fn read_metadata(
     inputs: &[InputFile],
     items: &Items,
-    vocabulary: &Vocabulary,
+    (vocabulary, low_rated): (&Vocabulary, &HashSet<Box<str>>),
     policy: (OnBadRows, u64),
     runtime: &tokio::runtime::Handle,
 ) -> Result<Described, DataError> {
@@ -57,6 +58,7 @@ pub(crate) fn read_metadata(
             bad_rows: &mut bad_rows,
             first_rows: &mut first_rows,
             found: &mut found,
+            low_rated,
             cold: &mut cold,
         };
         crate::raw::read(file, items.format, &wanted, runtime, &mut sink)?;
@@ -78,6 +80,7 @@ struct MetadataSink<'a> {
     /// File and row that described an item.
     first_rows: &'a mut HashMap<Box<str>, (usize, u64)>,
     found: &'a mut Described,
+    low_rated: &'a HashSet<Box<str>>,
     cold: &'a mut Vec<ItemRow>,
 }
 
@@ -150,6 +153,7 @@ impl RowSink for MetadataSink<'_> {
                 row.replace(&mut self.found.catalogue, *index);
                 self.found.items += 1;
             }
+            None if self.low_rated.contains(id.as_ref()) => {}
             None if row.text.is_some() || row.image.is_some() => self.cold.push(row),
             None => {}
         }

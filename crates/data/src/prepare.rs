@@ -1,5 +1,6 @@
 //! Preparing a dataset and tenants' users: acting thinly on what the other modules decide.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -130,7 +131,7 @@ pub async fn prepare(
             scratch: scratch.path(),
         };
         let people = People::merge(sort(&scan, files, &sorting)?, scratch.path().join("people")).await?;
-        let (counts, ids) = scan.finish();
+        let (counts, ids, low_rated) = scan.finish();
         let work = Work {
             data: data.clone(),
             items: listing.items,
@@ -138,6 +139,7 @@ pub async fn prepare(
             people,
             counts,
             ids,
+            low_rated,
             dataset: dataset_made,
             tenants: missing.clone(),
             folder: scratch.path().to_owned(),
@@ -226,6 +228,8 @@ struct Work {
     people: People,
     counts: Counts,
     ids: Vec<Box<str>>,
+    /// Items that nobody rated well enough, and somebody rated.
+    low_rated: HashSet<Box<str>>,
     dataset: bool,
     tenants: Vec<TenantSelector>,
     folder: PathBuf,
@@ -272,7 +276,7 @@ impl Work {
         let Described { catalogue, cold, items: described } = match &self.data.items {
             Some(items) => {
                 let policy = (self.data.interactions.on_bad_rows, self.data.interactions.maximum_bad_rows);
-                read_metadata(&self.items, items, &vocabulary, policy, runtime)?
+                read_metadata(&self.items, items, (&vocabulary, &self.low_rated), policy, runtime)?
             }
             None => Described::nothing(&vocabulary),
         };

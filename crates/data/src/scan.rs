@@ -1,6 +1,6 @@
 //! The first pass: raw files become small fixed columns, ready to be sorted by person.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -49,6 +49,7 @@ pub(crate) struct Scan {
     bad_rows: AtomicU64,
     counts: Mutex<Counts>,
     items: Mutex<HashMap<Box<str>, u32>>,
+    low_rated: Mutex<HashSet<Box<str>>>,
     progress: Arc<Progress>,
 }
 
@@ -77,18 +78,21 @@ impl Scan {
             bad_rows: AtomicU64::new(0),
             counts: Mutex::default(),
             items: Mutex::default(),
+            low_rated: Mutex::default(),
             progress,
         }
     }
 
-    /// The counts, and every item's id in the order of the codes.
-    pub(crate) fn finish(&self) -> (Counts, Vec<Box<str>>) {
+    /// The counts, every item's id in the order of the codes, and the ids of those others that have low ratings alone.
+    pub(crate) fn finish(&self) -> (Counts, Vec<Box<str>>, HashSet<Box<str>>) {
         let mut counts = lock(&self.counts).clone();
         counts.bad_rows = self.bad_rows.load(Ordering::Relaxed);
         let codes = std::mem::take(&mut *lock(&self.items));
+        let mut low_rated = std::mem::take(&mut *lock(&self.low_rated));
+        low_rated.retain(|id| !codes.contains_key(id));
         let mut ids: Vec<(Box<str>, u32)> = codes.into_iter().collect();
         ids.sort_unstable_by_key(|(_, code)| *code);
-        (counts, ids.into_iter().map(|(id, _)| id).collect())
+        (counts, ids.into_iter().map(|(id, _)| id).collect(), low_rated)
     }
 
     /// Reads `file`, whose rows play `part`, and sends batches until the receiver hangs up.
@@ -108,9 +112,12 @@ impl Scan {
             columns: Columns::default(),
             pending: Vec::new(),
             counts: Counts::default(),
+            low_rated: HashSet::new(),
         };
         crate::raw::read(file, format, &self.rules.wanted(), runtime, &mut sink)?;
-        sink.flush()
+        sink.flush()?;
+        lock(&self.low_rated).extend(sink.low_rated);
+        Ok(())
     }
 }
 
@@ -137,6 +144,8 @@ struct Sink<'a> {
     /// Item ids of the rows of `columns`, `None` for rows that don't count: looked up under one lock per batch.
     pending: Vec<Option<Box<str>>>,
     counts: Counts,
+    /// Ids of items with a low rating, of all rows so far.
+    low_rated: HashSet<Box<str>>,
 }
 
 impl Sink<'_> {
@@ -226,6 +235,9 @@ impl RowSink for Sink<'_> {
             }
             Verdict::LowRating => {
                 self.counts.low_ratings += 1;
+                if !self.low_rated.contains(row.item.as_ref()) {
+                    self.low_rated.insert(row.item.as_ref().into());
+                }
                 (None, 0.0)
             }
         };

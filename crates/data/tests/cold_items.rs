@@ -88,6 +88,25 @@ async fn items_that_nobody_trains_with_are_kept_with_their_texts_and_their_peopl
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn items_that_have_low_ratings_alone_are_not_new() {
+    let folder = folder();
+    let rows: String = (0..100)
+        .flat_map(|user| (0..10).map(move |place| (user, (user * 7 + place * 3) % 30)))
+        .map(|(user, item)| format!("u{user},i{item:02},{}\n", if item == 4 { 2 } else { 5 }))
+        .collect();
+    folder.raw("rated.csv", format!("user,item,rating\n{rows}u1,unseen2,1\n"));
+    let mut data = data(&folder, 0.3);
+    data.interactions.location.uri = folder.uri("raw/rated.csv");
+    data.interactions.columns.rating = Some("rating".into());
+    data.interactions.minimum_rating = Some(4.0);
+    let prepared = folder.prepare(&data, &[]).await.unwrap();
+    let dataset = Dataset::open(&folder.storage(), &prepared.fingerprint).await.unwrap();
+    let cold = dataset.cold_catalogue().await.unwrap().ids;
+    assert!(cold.contains(&"unseen".to_owned()) && !cold.contains(&"i04".to_owned()), "{cold:?}");
+    assert!(cold.len() > 3, "those that are held out have good ratings too");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn which_items_are_cold_depends_on_them_and_the_seed_alone() {
     let folder = folder();
     let mut cold = Vec::new();
