@@ -126,12 +126,6 @@ impl Layout<'_> {
                     pairs.iter().for_each(|pair| timeline.add(pair.time));
                 }
                 let known = |item: u32| vocabulary.index(item).is_some();
-                // What the other set alone says of a person isn't known to this one.
-                let cold_without = |other: [Part; 2]| {
-                    cold_items.of(person.pairs.iter().filter(|pair| !other.contains(&pair.part)))
-                };
-                let cold_of_validation = cold_without([Part::TestFoldIn, Part::TestHeldOut]);
-                let cold_of_test = cold_without([Part::ValidationFoldIn, Part::ValidationHeldOut]);
                 let asked = asked_pairs(&self.data.split, &pairs, known);
                 count_unknown_users(&person.pairs, &mut unknown_users);
                 let roles = split(&self.data.split, key, pairs, known, |item| item_keys[item as usize]);
@@ -142,14 +136,16 @@ impl Layout<'_> {
                 }
                 count_dropped(&self.data.split, &roles, self.core.keeps_user(number), asked, &mut report.dropped);
                 let sets = [
-                    (&roles.validation, &mut writers.validation, cold_of_validation),
-                    (&roles.test, &mut writers.test, cold_of_test),
+                    (&roles.validation, &mut writers.validation, [Part::TestFoldIn, Part::TestHeldOut]),
+                    (&roles.test, &mut writers.test, [Part::ValidationFoldIn, Part::ValidationHeldOut]),
                 ];
-                for (set, writer, cold_items) in sets {
+                for (set, writer, others) in sets {
                     if let Some(HeldOutPairs { fold_in, held_out }) = set {
                         rows.fill(vocabulary, fold_in);
                         rows.fill_held_out(vocabulary, held_out);
-                        let cold_items = &cold_items;
+                        // What the other set alone says of a person isn't known to this one.
+                        let own = person.pairs.iter().filter(|pair| !others.contains(&pair.part));
+                        let cold_items = &cold_items.of(own);
                         writer.push(UserRow { tenant: person.tenant(), cold_items, ..rows.row(key) })?;
                     }
                 }

@@ -27,7 +27,15 @@ use crate::places;
 /// # Errors
 /// Those of the store.
 pub(crate) async fn catalogue(dataset: &Dataset, model: &Model) -> Result<Catalogue, TaskError> {
-    let vocabulary = dataset.catalogue().await?;
+    followed_by_cold_items(dataset.catalogue().await?, dataset, model).await
+}
+
+/// The same, where the vocabulary is read already.
+pub(crate) async fn followed_by_cold_items(
+    vocabulary: Catalogue,
+    dataset: &Dataset,
+    model: &Model,
+) -> Result<Catalogue, TaskError> {
     Ok(match cold_items(dataset, model) {
         0 => vocabulary,
         _ => vocabulary.followed_by(dataset.cold_catalogue().await?),

@@ -51,16 +51,13 @@ impl ColdItems {
 }
 
 /// Measures a model of `trained` items, and of cold ones behind them. `asked` are those that each user of `test` has, counted
-/// from the first cold one. `None` where the model knows none, or nobody has any.
+/// from the first cold one. `None` where nobody has any.
 pub(super) async fn measure(
     vae: &FacetVae,
     trained: usize,
     test: &HeldOut,
     asked: &Csr,
 ) -> Result<Option<ColdItems>, TaskError> {
-    if vae.config().all_items() == trained {
-        return Ok(None);
-    }
     let mut known = vec![false; vae.config().all_items()];
     for source in 0..vae.config().content.map_or(0, |content| content.sources) {
         known.iter_mut().zip(vae.known(source)?).for_each(|(known, own)| *known |= own);

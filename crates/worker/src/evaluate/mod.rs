@@ -70,10 +70,7 @@ pub(crate) async fn run(task: &EvaluateTask, context: &TaskContext<'_>) -> Resul
     let catalogue = dataset.catalogue().await?;
     let test = dataset.held_out(HeldOutSet::Test).await?;
     let cold = content::cold_items(&dataset, &record.job.model);
-    let all_items = match cold {
-        0 => catalogue.clone(),
-        _ => catalogue.clone().followed_by(dataset.cold_catalogue().await?),
-    };
+    let all_items = content::followed_by_cold_items(catalogue.clone(), &dataset, &record.job.model).await?;
     let config =
         Config::from_spec(&record.job.model, dataset.items(), 1, record.job.training.seed).with_cold_items(cold);
     let mut vae = FacetVae::new(config)?;
@@ -101,8 +98,13 @@ pub(crate) async fn run(task: &EvaluateTask, context: &TaskContext<'_>) -> Resul
     let grounds = Grounds { categories: categories.as_ref(), known: known.as_ref(), counts: &catalogue.counts };
     let facets = facets::measure(&vae, &scorer, grounds, &test, metrics[0], &values[0]).await?;
     let cold_users = groups::cold(&survey, &mut scorer, &test, &record.job.data).await?;
-    let asked = dataset.held_out_cold_items(HeldOutSet::Test).await?;
-    let cold_items = cold_items::measure(&vae, catalogue.len(), &test, &asked).await?;
+    let cold_items = match cold {
+        0 => None,
+        _ => {
+            let asked = dataset.held_out_cold_items(HeldOutSet::Test).await?;
+            cold_items::measure(&vae, catalogue.len(), &test, &asked).await?
+        }
+    };
     let compressed = compressed(&vae, &record.job, &test).await?;
     let tenants = groups::tenants(&survey, &mut scorer, &test, &record.job, &dataset).await?;
     let mut gates = Vec::with_capacity(task.gates.len());

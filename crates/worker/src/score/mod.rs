@@ -258,9 +258,11 @@ impl Users<'_> {
         (top_k, exclude_seen): (usize, bool),
     ) -> Result<(Rows, Vec<Vec<Recommendation>>), TaskError> {
         let known = Rows::of(&self.batch.interactions, &self.batch.keys, self.range.clone());
-        let lists = match exclude_seen {
+        // Where training knows all items, the model is told all that they have.
+        let has_more = exclude_seen && model.catalogue.len() as u64 > model.manifest.items;
+        let lists = match has_more {
             true => scorer.recommend_without(&known.input(), &self.seen(model).input(), top_k)?,
-            false => scorer.recommend(&known.input(), top_k, false)?,
+            false => scorer.recommend(&known.input(), top_k, exclude_seen)?,
         };
         Ok((known, lists))
     }
