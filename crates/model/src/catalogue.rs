@@ -1,6 +1,6 @@
 //! The item side of scoring: which items may be recommended, their scores, and the facet that each serves.
 
-use tch::{Device, Kind, Tensor};
+use tch::Tensor;
 use teasel_api::resolved;
 
 use crate::batch::BatchInput;
@@ -10,7 +10,7 @@ use crate::error::{ModelError, Result};
 use crate::few_facets::FewFacets;
 use crate::gaussian;
 use crate::multinomial;
-use crate::place::Place;
+use crate::place::{Place, read};
 use crate::vectors::Vectors;
 
 /// How much smaller scoring makes what it keeps of items, at some cost of exactness.
@@ -37,7 +37,6 @@ impl Compression {
 pub(crate) struct Catalogue {
     /// Item indices, ascending; unset means all.
     allowed: Option<Vec<i64>>,
-    place: Place,
     /// How many items there are, of which some may be recommended.
     pub(crate) universe: usize,
     /// How many items may be recommended.
@@ -76,10 +75,9 @@ pub(crate) struct Items {
 impl Catalogue {
     /// Copies what scoring reads of `items`. `allowed` lists items in any order, unset means all.
     pub(crate) fn new(items: &Items, allowed: Option<&[i64]>, compression: Compression) -> Result<Self> {
-        let place = Place::of(&items.vectors)?;
         let universe = items.vectors.size()[0] as usize;
         let allowed = allowed.map(|allowed| ascending(allowed, universe)).transpose()?;
-        let index = allowed.as_deref().map(|allowed| place.indices(allowed)).transpose()?;
+        let index = allowed.as_deref().map(|allowed| Place::of(&items.vectors)?.indices(allowed)).transpose()?;
         let pick = |tensor: &Tensor, dimension: i64| match &index {
             Some(index) => tensor.f_index_select(dimension, index),
             None => tensor.f_detach_copy(),
@@ -88,7 +86,6 @@ impl Catalogue {
         let shares = log_routing.f_exp()?.f_transpose(0, 1)?.f_contiguous()?;
         let vectors = pick(&items.vectors, 0)?;
         Ok(Self {
-            place,
             universe,
             size: allowed.as_ref().map_or(universe, Vec::len),
             allowed,
@@ -135,7 +132,7 @@ impl Catalogue {
     fn shares(&self, columns: &Tensor) -> Result<Tensor> {
         match &self.belonging {
             Belonging::Whole { shares, .. } => Ok(shares.f_index_select(0, columns)?),
-            Belonging::Few(few) => few.rows(columns, self.place),
+            Belonging::Few(few) => few.rows(columns),
         }
     }
 
@@ -203,7 +200,7 @@ impl Catalogue {
         (start, length): (i64, i64),
         scores: &mut [f32],
     ) -> Result<()> {
-        few.add_up((start, length), self.place, scores, |facet, columns, shares| {
+        few.add_up((start, length), scores, |facet, columns, shares| {
             let items = self.items.rows(columns)?.f_transpose(0, 1)?;
             Ok(match config.likelihood {
                 Likelihood::Multinomial => {
@@ -216,11 +213,7 @@ impl Catalogue {
             })
         })?;
         if let Some(bias) = &self.bias {
-            let mut own = vec![0.0_f32; length as usize];
-            bias.f_narrow(0, start, length)?
-                .f_to_kind(Kind::Float)?
-                .f_to_device(Device::Cpu)?
-                .f_copy_data(&mut own, length as usize)?;
+            let own: Vec<f32> = read(&bias.f_narrow(0, start, length)?)?;
             for row in scores.chunks_exact_mut(length as usize) {
                 row.iter_mut().zip(&own).for_each(|(score, bias)| *score += bias);
             }
@@ -246,10 +239,7 @@ impl Catalogue {
                 .f_add(&shares.f_log()?)?,
             Likelihood::Gaussian { .. } => items.f_bmm(&latents.f_transpose(1, 2)?)?.f_mul(&shares)?,
         };
-        let facets = parts.f_argmax(-1, false)?;
-        let mut result = vec![0; facets.numel()];
-        facets.f_contiguous()?.f_copy_data(&mut result, facets.numel())?;
-        Ok(result)
+        read(&parts.f_argmax(-1, false)?)
     }
 }
 

@@ -6,6 +6,7 @@ use tch::{Device, Kind, Tensor};
 use crate::consumers::item_vectors;
 use crate::error::{ModelError, Result};
 use crate::parameters::{Constant, Parameters};
+use crate::place::read;
 use crate::ridge::Ridge;
 
 /// Numbers that are kept of an item's content.
@@ -89,9 +90,7 @@ impl<'a> Cold<'a> {
 
     /// Those of `allowed`, or all, of which anything is known.
     pub(crate) fn readable(&self, trained: usize, allowed: Option<&[i64]>) -> Result<Vec<i64>> {
-        let known = self.known.f_to_kind(Kind::Float)?.f_to_device(Device::Cpu)?.f_contiguous()?;
-        let mut numbers = vec![0.0_f32; known.numel()];
-        known.f_copy_data(&mut numbers, known.numel())?;
+        let numbers: Vec<f32> = read(&self.known)?;
         // What isn't there at all is refused by name later on.
         let readable = |item: &i64| {
             let place = usize::try_from(*item).unwrap_or(0);

@@ -8,11 +8,12 @@
 
 use std::collections::BTreeMap;
 
-use tch::{Device, Kind, Tensor};
+use tch::Tensor;
 
 use crate::batch::BatchInput;
 use crate::encoder::{History, Parts};
 use crate::error::{ModelError, Result};
+use crate::place::{read, read_into};
 use crate::scorer::{Recommendation, Scorer};
 
 /// The most items of a history that are left out of a facet: those with the largest parts of its input.
@@ -98,15 +99,8 @@ impl Scorer {
             let own = latents.f_narrow(0, rows.start as i64, rows.len() as i64)?;
             let vectors = vectors.f_narrow(0, first, places.len() as i64)?;
             first += places.len() as i64;
-            products.resize(rows.len() * places.len(), 0.0_f32);
-            let length = products.len();
             // `[recommendations, rows]`
-            vectors
-                .f_matmul(&own.f_transpose(0, 1)?)?
-                .f_to_kind(Kind::Float)?
-                .f_to_device(Device::Cpu)?
-                .f_contiguous()?
-                .f_copy_data(&mut products, length)?;
+            read_into(&vectors.f_matmul(&own.f_transpose(0, 1)?)?, &mut products)?;
             for ((user, place), products) in places.into_iter().zip(products.chunks(rows.len())) {
                 let items = &parts.items[rows.start + 1..rows.end];
                 let recommended = i64::from(lists[user][place].item);
@@ -123,14 +117,8 @@ impl Scorer {
         lists: &[Vec<Recommendation>],
     ) -> Result<(Parts, Vec<Served>, Vec<Afresh>)> {
         let (facets, entries) = (self.config.facets, batch.entries());
-        let mut shares = vec![0.0_f32; entries.len() * facets];
-        let length = shares.len();
-        self.encoder
-            .seen()
-            .f_index_select(0, &self.place.indices(&batch.items[entries.clone()])?)?
-            .f_to_kind(Kind::Float)?
-            .f_to_device(Device::Cpu)?
-            .f_copy_data(&mut shares, length)?;
+        let items = self.place.indices(&batch.items[entries.clone()])?;
+        let shares: Vec<f32> = read(&self.encoder.seen().f_index_select(0, &items)?)?;
         let (mut parts, mut served, mut afresh) = (Parts::default(), Vec::new(), Vec::new());
         for (user, list) in lists.iter().enumerate().filter(|(user, _)| !batch.row(*user).is_empty()) {
             let mut places: BTreeMap<usize, Vec<(usize, usize)>> = BTreeMap::new();
@@ -235,6 +223,7 @@ fn largest(whole: f32, without: &[f32], items: &[i64], recommended: i64, most: u
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 mod tests {
     use rstest::rstest;
+    use tch::{Device, Kind};
 
     use super::*;
     use crate::config::{Config, ContentConfig, Likelihood};

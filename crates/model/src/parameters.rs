@@ -9,7 +9,7 @@ use crate::cold;
 use crate::config::{Config, Likelihood};
 use crate::error::{ModelError, Result};
 use crate::noise;
-use crate::place::Place;
+use crate::place::{Place, read};
 
 /// Standard deviation of fresh biases.
 const BIAS_DEVIATION: f64 = 0.001;
@@ -230,10 +230,8 @@ struct Stored {
 
 impl Stored {
     fn new(tensor: &Tensor) -> Result<Self> {
-        let values = tensor.f_detach()?.f_to_kind(Kind::Float)?.f_contiguous()?;
-        let mut numbers = vec![0.0_f32; values.numel()];
-        values.f_copy_data(&mut numbers, values.numel())?;
-        let shape = values.size().iter().map(|&size| size as usize).collect();
+        let numbers: Vec<f32> = read(&tensor.f_detach()?)?;
+        let shape = tensor.size().iter().map(|&size| size as usize).collect();
         Ok(Self { shape, bytes: numbers.iter().flat_map(|number| number.to_le_bytes()).collect() })
     }
 }

@@ -12,7 +12,7 @@ use crate::encoder::{Encoder, History, Strategy};
 use crate::error::{ModelError, Result};
 use crate::measures::Shares;
 use crate::parameters::{Parameters, Role};
-use crate::place::Place;
+use crate::place::{Place, read};
 use crate::routing::{Router, normalise};
 use crate::top_k::TopK;
 
@@ -169,20 +169,12 @@ impl Scorer {
 
     /// Each item's shares of the facets.
     pub fn item_shares(&self) -> Result<Shares> {
-        let shares = self.encoder.shares().f_to_kind(Kind::Double)?.f_to_device(Device::Cpu)?.f_contiguous()?;
-        let mut values = vec![0.0; self.config.items * self.config.facets];
-        let length = values.len();
-        shares.f_copy_data(&mut values, length)?;
-        Shares::new(self.config.facets, values)
+        Shares::new(self.config.facets, read(self.encoder.shares())?)
     }
 
     /// The mean of all items' shares of the facets.
     pub fn mean_shares(&self) -> Result<Vec<f64>> {
-        let mean = self.encoder.shares().f_mean_dim(Some([0_i64].as_slice()), false, Kind::Double)?;
-        let mean = mean.f_to_device(Device::Cpu)?.f_contiguous()?;
-        let mut values = vec![0.0; self.config.facets];
-        mean.f_copy_data(&mut values, self.config.facets)?;
-        Ok(values)
+        read(&self.encoder.shares().f_mean_dim(Some([0_i64].as_slice()), false, Kind::Double)?)
     }
 
     /// The facet that each of these items has most of.
@@ -194,9 +186,7 @@ impl Scorer {
             return Ok(Vec::new());
         }
         let rows = self.encoder.shares().f_index_select(0, &self.place.indices(items)?)?;
-        let largest = rows.f_argmax(1, false)?.f_to_device(Device::Cpu)?.f_contiguous()?;
-        let mut facets = vec![0_i64; items.len()];
-        largest.f_copy_data(&mut facets, items.len())?;
+        let facets: Vec<i64> = read(&rows.f_argmax(1, false)?)?;
         Ok(facets.into_iter().map(|facet| facet as usize).collect())
     }
 
@@ -221,10 +211,7 @@ impl Scorer {
         // A direction and its opposite are as good: the one whose largest part is positive is taken, always the same.
         let largest = directions.f_abs()?.f_argmax(0, true)?;
         let signs = directions.f_gather(0, &largest, false)?.f_sign()?;
-        let places = centred.f_matmul(&directions)?.f_mul(&signs)?.f_contiguous()?;
-        let mut values = vec![0.0; items * axes as usize];
-        let length = values.len();
-        places.f_copy_data(&mut values, length)?;
+        let values: Vec<f64> = read(&centred.f_matmul(&directions)?.f_mul(&signs)?)?;
         Ok(values.chunks(axes as usize).map(|place| (place[0], place.get(1).copied().unwrap_or(0.0))).collect())
     }
 

@@ -2,10 +2,11 @@
 
 use std::ops::Range;
 
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
 use crate::error::{ModelError, Result};
 use crate::parameters::Constant;
+use crate::place::read;
 use crate::vae::FacetVae;
 
 impl FacetVae {
@@ -24,10 +25,7 @@ impl FacetVae {
     /// [`ModelError::Input`] where there is no such source.
     pub fn known(&self, source: usize) -> Result<Vec<bool>> {
         let known = self.of_sources(Constant::Known, &(source..source + 1))?;
-        let known = known.f_to_kind(Kind::Float)?.f_to_device(tch::Device::Cpu)?.f_contiguous()?;
-        let mut numbers = vec![0.0_f32; known.numel()];
-        known.f_copy_data(&mut numbers, known.numel())?;
-        Ok(numbers.into_iter().map(|known| known > 0.5).collect())
+        Ok(read::<f32>(&known)?.into_iter().map(|known| known > 0.5).collect())
     }
 
     /// Places `items` anew by the cosines of their contents of some sources to the facets' centres, `[sources, facets,

@@ -17,7 +17,7 @@ use crate::measures::{Shares, permutation};
 use crate::multinomial::{self, Plan};
 use crate::noise::Noise;
 use crate::parameters::{Constant, Parameters, Role};
-use crate::place::Place;
+use crate::place::{Place, read};
 use crate::routing::{Router, normalise};
 use crate::scorer::{Scorer, ScorerOptions};
 use crate::targets::Targets;
@@ -219,8 +219,8 @@ impl FacetVae {
         else {
             return Ok(None);
         };
-        let known = numbers(&known)?.into_iter().map(|known| known > 0.5).collect();
-        let shares = |values: &Tensor| Shares::new(self.config.facets, numbers(values)?);
+        let known = read::<f32>(&known)?.into_iter().map(|known| known > 0.5).collect();
+        let shares = |values: &Tensor| Shares::new(self.config.facets, read(values)?);
         Ok(Some(Placements { content: shares(&content)?, consumers: shares(&consumers)?, known }))
     }
 
@@ -365,13 +365,6 @@ impl FacetVae {
         ])?;
         Ok((surrogate, gradients.negative_log_likelihood))
     }
-}
-
-fn numbers(tensor: &Tensor) -> Result<Vec<f64>> {
-    let flat = tensor.f_to_kind(Kind::Double)?.f_to_device(Device::Cpu)?.f_reshape([-1])?.f_contiguous()?;
-    let mut values = vec![0.0; flat.numel()];
-    flat.f_copy_data(&mut values, flat.numel())?;
-    Ok(values)
 }
 
 /// A scalar with the given gradients: backward through autograd, so that whoever listens for gradients hears of them.
