@@ -1,5 +1,6 @@
 //! Item metadata and lists of items, as users bring them.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use teasel_api::resolved::{Items, OnBadRows};
@@ -43,7 +44,7 @@ pub(crate) fn read_metadata(
     let mut bad_rows = 0;
     let column = |name: &str, kind| Wanted { name: name.to_owned(), kind, required: true, identifying: false };
     let mut wanted = vec![Wanted { identifying: true, ..column(&items.columns.item, Kind::Text) }];
-    wanted.extend(items.columns.text.iter().map(|name| column(name, Kind::Text)));
+    wanted.extend(items.columns.text.iter().map(|name| column(name, Kind::List)));
     wanted.extend(items.columns.image.iter().map(|name| column(name, Kind::Text)));
     wanted.extend(items.columns.categories.iter().map(|name| column(name, Kind::List)));
     wanted.extend(items.columns.facet.iter().map(|name| column(name, Kind::Text)));
@@ -111,6 +112,14 @@ impl ItemRow {
     }
 }
 
+/// What a cell of a text column says; a list says all that it has.
+fn said<'a>(value: &'a Value<'_>) -> Option<Cow<'a, str>> {
+    match value {
+        Value::List(texts) => (!texts.is_empty()).then(|| texts.join(", ").into()),
+        value => value.text(),
+    }
+}
+
 impl RowSink for MetadataSink<'_> {
     fn row(&mut self, number: u64, values: &[Value<'_>]) -> Result<(), DataError> {
         let mut values = values.iter();
@@ -132,7 +141,7 @@ impl RowSink for MetadataSink<'_> {
             });
         }
         let columns = &self.items.columns;
-        let texts: Vec<_> = values.by_ref().take(columns.text.len()).filter_map(Value::text).collect();
+        let texts: Vec<_> = values.by_ref().take(columns.text.len()).filter_map(said).collect();
         let mut next = |wanted: bool| if wanted { values.next() } else { None };
         let own = |value: Option<&Value<'_>>| value.and_then(Value::text).map(|text| text.into_owned());
         let row = ItemRow {

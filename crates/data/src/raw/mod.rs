@@ -36,7 +36,7 @@ pub(crate) enum Kind {
     Number,
     /// A point in time.
     Time,
-    /// Text or a list of texts.
+    /// Text or a list of texts, or integers that are written as text.
     List,
 }
 

@@ -147,7 +147,7 @@ fn target(kind: Kind, found: &DataType) -> Option<DataType> {
         return Some(DataType::Utf8);
     }
     match kind {
-        Kind::Text if found.is_integer() => Some(DataType::Utf8),
+        Kind::Text | Kind::List if found.is_integer() => Some(DataType::Utf8),
         Kind::Number if found.is_numeric() => Some(DataType::Float64),
         Kind::Time if found.is_integer() => Some(DataType::Int64),
         Kind::Time if found.is_floating() => Some(DataType::Float64),
@@ -169,7 +169,7 @@ fn expected(kind: Kind) -> &'static str {
         Kind::Text => "text or an integer",
         Kind::Number => "a number",
         Kind::Time => "a timestamp, date, number or text",
-        Kind::List => "text or a list of texts",
+        Kind::List => "text, an integer or a list of texts",
     }
 }
 
