@@ -103,6 +103,24 @@ fn contents_are_read_once_and_place_items_alike_whoever_read_them() {
 }
 
 #[test]
+fn an_encoder_in_eight_bits_reads_for_itself_and_places_items_much_as_in_floats() {
+    let project = Project::generate(240, 60, 3600);
+    let cosines = |precision: &str| {
+        let mut content = text(&encoder("bert"));
+        content["text"]["precision"] = json!(precision);
+        let result = project.run(&job(&project, "films", &content, |_| ()));
+        let model = runs::model(&project.path("films-storage"), result["run"].as_str().unwrap());
+        let model = SafeTensors::deserialize(&model).unwrap();
+        let cosines = model.tensor("content.cosines").unwrap().data().to_owned();
+        cosines.chunks_exact(4).map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap())).collect::<Vec<f32>>()
+    };
+    let (floats, integers) = (cosines("Float32"), cosines("Int8"));
+    assert_eq!(runs::folders(&project.path("films-storage/features")).len(), 2);
+    let furthest = floats.iter().zip(&integers).map(|(float, integer)| (float - integer).abs()).fold(0.0, f32::max);
+    assert!(furthest > 0.0 && furthest < 0.1, "{furthest}");
+}
+
+#[test]
 fn layers_of_texts_and_images_are_sources_of_their_own_and_some_may_be_missing() {
     let project = Project::generate(240, 60, 3600);
     let pictures = encoder("images");

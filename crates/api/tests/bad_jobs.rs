@@ -150,6 +150,8 @@ fn every_document_of_a_text_is_checked() {
 #[case::layer_twice("layers: [3, 6]", "layers: [6, 3, 6]", &["spec.model.content.text.layers[2]: names layer 6 again"])]
 #[case::no_layer("layers: [3, 6]", "layers: []", &["spec.model.content.text.layers: must have at least 1 element"])]
 #[case::pooling("pooling: Mean", "pooling: Max", &["spec.model.content.text.pooling: must be one of Mean, Cls, LastToken, not \"Max\""])]
+#[case::integers("tuning: {type: Frozen}", "precision: Int8\n        tuning: {type: Full}", &["spec.model.content.text.precision: Int8 goes with tuning of type Frozen: nothing leads back through integers"])]
+#[case::bits("tuning: {type: Frozen}", "precision: Int4", &["spec.model.content.text.precision: must be one of Float32, Int8, not \"Int4\" (did you mean Int8?)"])]
 #[case::adapted("type: Frozen", "type: LowRank, adapters: {width: 8}", &["spec.model.content.text.tuning.adapters: goes with type Adapters"])]
 #[case::no_rank("type: Frozen", "type: LowRank, lowRank: {rank: 0}", &["spec.model.content.text.tuning.lowRank.rank: must be at least 1 and at most 4294967295, not 0"])]
 #[case::twice("type: Frozen", "type: LowRank, lowRank: {targets: [Query, Query]}", &["spec.model.content.text.tuning.lowRank.targets[1]: names Query again"])]

@@ -4,13 +4,11 @@ use std::path::Path;
 
 use tch::{Device, Kind, Tensor};
 
+use crate::Options;
 use crate::error::{ContentError, Result};
 use crate::picture::Preparation;
 use crate::pooling::Pooling;
 use crate::transformer::{Input, Transformer, Tuning, known_layers};
-
-/// Images that are read at once.
-const AT_ONCE: usize = 32;
 
 /// A pretrained transformer that reads images.
 #[derive(Debug)]
@@ -23,19 +21,25 @@ pub struct ImageEncoder {
 }
 
 impl ImageEncoder {
-    /// Opens a folder. `layers` are those whose vectors are wanted, 1 for the first block's; unset means the last one.
+    /// Opens a folder.
     ///
     /// # Errors
     /// Those of [`Transformer::open`]; also where `preprocessor_config.json` is missing or doesn't fit, or the encoder reads
     /// text, or has no such layer.
-    pub fn open(folder: &Path, device: Device, layers: Option<&[u32]>, pooling: Pooling) -> Result<Self> {
-        let transformer = Transformer::open(folder, device)?;
+    pub fn open(folder: &Path, device: Device, options: Options<'_>) -> Result<Self> {
+        let transformer = Transformer::open(folder, device, options.precision)?;
         let Some(side) = transformer.image_side() else {
             let reason = format!("{}: the encoder reads text, not images", folder.display());
             return Err(ContentError::Configuration(reason));
         };
-        let layers = known_layers(&transformer, layers)?;
-        Ok(Self { preparation: Preparation::read(folder, side)?, transformer, side, layers, pooling })
+        let layers = known_layers(&transformer, options.layers)?;
+        Ok(Self {
+            preparation: Preparation::read(folder, side)?,
+            transformer,
+            side,
+            layers,
+            pooling: options.pooling,
+        })
     }
 
     /// Width of a layer's vectors.
@@ -67,17 +71,19 @@ impl ImageEncoder {
     /// [`ContentError::Item`] where an image doesn't decode.
     pub fn encode(&self, images: &[&[u8]]) -> Result<Tensor> {
         let device = self.transformer.device();
+        // All before the first is read: who leaves out a bad one and calls again hasn't waited for the others.
+        let prepare = |(item, image): (usize, &&[u8])| {
+            self.preparation.prepare(image).map_err(|reason| ContentError::Item { item, reason })
+        };
+        let prepared = images.iter().enumerate().map(prepare).collect::<Result<Vec<_>>>()?;
+        let tokens = self.transformer.longest().unwrap_or_default();
+        let at_once = self.transformer.tokens_at_once().div_ceil((tokens as usize).max(1));
         let mut parts = Vec::new();
-        for (part, first) in images.chunks(AT_ONCE).zip((0..).step_by(AT_ONCE)) {
-            let mut numbers = Vec::with_capacity(part.len() * (3 * self.side * self.side) as usize);
-            for (image, place) in part.iter().zip(0..) {
-                let prepared = self.preparation.prepare(image);
-                numbers.extend(prepared.map_err(|reason| ContentError::Item { item: first + place, reason })?);
-            }
+        for part in prepared.chunks(at_once) {
+            let numbers = part.concat();
             let pixels = Tensor::f_from_slice(&numbers)?.f_view_([part.len() as i64, 3, self.side, self.side])?;
             let layers = self.transformer.forward(&Input::Images(&pixels.f_to_device(device)?), &self.layers)?;
             // Nothing fills an image up.
-            let tokens = self.transformer.longest().unwrap_or_default();
             parts.push(self.pooling.pool_layers(&layers, &vec![tokens; part.len()])?);
         }
         if parts.is_empty() {

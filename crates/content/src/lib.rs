@@ -16,4 +16,22 @@ pub use error::{ContentError, Result};
 pub use image_encoder::ImageEncoder;
 pub use pooling::Pooling;
 pub use text_encoder::TextEncoder;
-pub use transformer::{Input, Matrix, Transformer, Tuning};
+pub use transformer::{Input, Matrix, Precision, Transformer, Tuning};
+
+/// What is wanted of an encoder.
+#[derive(Clone, Copy, Debug)]
+pub struct Options<'a> {
+    /// Those whose vectors are wanted, 1 for the first block's; unset means the last one.
+    pub layers: Option<&'a [u32]>,
+    /// How tokens become one vector.
+    pub pooling: Pooling,
+    /// How its matrices are held.
+    pub precision: Precision,
+}
+
+impl Options<'_> {
+    /// The last layer's vectors, by 32-bit floats.
+    pub fn new(pooling: Pooling) -> Self {
+        Self { layers: None, pooling, precision: Precision::Float32 }
+    }
+}

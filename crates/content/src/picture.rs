@@ -4,12 +4,14 @@ use std::io::Cursor;
 use std::path::Path;
 
 use image::imageops::{self, FilterType};
-use image::{DynamicImage, ImageDecoder, ImageReader, RgbImage};
+use image::{DynamicImage, ImageDecoder, ImageReader, Limits, RgbImage};
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::error::{ContentError, Result};
 
+/// How many times longer an image's longer side may be. Resized by the shorter one, a line has no bound.
+const LONGEST: u32 = 100;
 const FILE: &str = "preprocessor_config.json";
 
 /// How an image becomes `[3, side, side]` floats.
@@ -161,6 +163,8 @@ fn decode(bytes: &[u8]) -> std::result::Result<RgbImage, String> {
     let format = reader.format().ok_or("its image is no GIF, JPEG, PNG or WebP")?;
     let read = || -> image::ImageResult<RgbImage> {
         let mut decoder = reader.into_decoder()?;
+        // A few bytes can stand for any number of pixels.
+        Limits::default().reserve(decoder.total_bytes())?;
         let orientation = decoder.orientation()?;
         let mut image = DynamicImage::from_decoder(decoder)?;
         image.apply_orientation(orientation);
@@ -169,6 +173,9 @@ fn decode(bytes: &[u8]) -> std::result::Result<RgbImage, String> {
     let image = read().map_err(|error| format!("its image isn't a good {format:?}: {error}"))?;
     match image.dimensions() {
         (0, _) | (_, 0) => Err("its image has no pixels".into()),
+        (width, height) if width.max(height) / width.min(height) > LONGEST => {
+            Err(format!("its image is a line: {width} x {height} pixels"))
+        }
         _ => Ok(image),
     }
 }

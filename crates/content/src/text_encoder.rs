@@ -1,11 +1,12 @@
 //! Texts to vectors.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use tch::{Device, Tensor};
 use tokenizers::{Tokenizer, TruncationParams};
 
+use crate::Options;
 use crate::error::{ContentError, Result};
 use crate::pooling::Pooling;
 use crate::transformer::{Input, Transformer, Tuning, known_layers};
@@ -14,31 +15,30 @@ const TOKENIZER: &str = "tokenizer.json";
 /// Files that may say how many tokens a text may have, and their fields for it.
 const LIMITS: [(&str, &str); 2] =
     [("sentence_bert_config.json", "max_seq_length"), ("tokenizer_config.json", "model_max_length")];
-/// Tokens that are read at once, about.
-const TOKENS_AT_ONCE: usize = 8192;
 
 /// A pretrained transformer that reads texts, with its tokenizer.
 #[derive(Debug)]
 pub struct TextEncoder {
     transformer: Transformer,
     tokenizer: Tokenizer,
+    /// Where the tokenizer was read.
+    file: PathBuf,
     layers: Vec<usize>,
     pooling: Pooling,
 }
 
 impl TextEncoder {
-    /// Opens a folder. `layers` are those whose vectors are wanted, 1 for the first block's; unset means the last one.
-    /// Longer texts than the encoder reads are cut off.
+    /// Opens a folder. Longer texts than the encoder reads are cut off.
     ///
     /// # Errors
     /// Those of [`Transformer::open`]; also where there is no tokenizer, the encoder reads images, or has no such layer.
-    pub fn open(folder: &Path, device: Device, layers: Option<&[u32]>, pooling: Pooling) -> Result<Self> {
-        let transformer = Transformer::open(folder, device)?;
+    pub fn open(folder: &Path, device: Device, options: Options<'_>) -> Result<Self> {
+        let transformer = Transformer::open(folder, device, options.precision)?;
         if transformer.image_side().is_some() {
             let reason = format!("{}: the encoder reads images, not text", folder.display());
             return Err(ContentError::Configuration(reason));
         }
-        let layers = known_layers(&transformer, layers)?;
+        let layers = known_layers(&transformer, options.layers)?;
         let file = folder.join(TOKENIZER);
         let refuse = |reason: String| ContentError::encoder(&file, reason);
         if !file.exists() {
@@ -49,7 +49,7 @@ impl TextEncoder {
         let longest = stated.chain(transformer.longest().map(|longest| longest as usize)).min();
         let truncation = longest.map(|max_length| TruncationParams { max_length, ..TruncationParams::default() });
         tokenizer.with_truncation(truncation).map_err(|error| refuse(error.to_string()))?.with_padding(None);
-        Ok(Self { transformer, tokenizer, layers, pooling })
+        Ok(Self { transformer, tokenizer, file, layers, pooling: options.pooling })
     }
 
     /// Width of a layer's vectors.
@@ -79,7 +79,8 @@ impl TextEncoder {
     /// depend on the others, up to rounding.
     ///
     /// # Errors
-    /// [`ContentError::Item`] where the tokenizer makes nothing of a text.
+    /// [`ContentError::Item`] where the tokenizer makes nothing of a text, [`ContentError::Encoder`] where it makes a token
+    /// that the transformer doesn't know.
     pub fn encode(&self, texts: &[&str]) -> Result<Tensor> {
         let encodings = self.tokenizer.encode_batch(texts.to_vec(), true);
         let encodings =
@@ -87,14 +88,21 @@ impl TextEncoder {
         if let Some(item) = encodings.iter().position(|encoding| encoding.is_empty()) {
             return Err(ContentError::Item { item, reason: "the tokenizer finds no token in its text".into() });
         }
+        let known = self.transformer.vocabulary().unwrap_or_default();
+        let all = encodings.iter().flat_map(|encoding| encoding.get_ids().iter().zip(encoding.get_tokens()));
+        if let Some((id, token)) = all.into_iter().find(|(id, _)| i64::from(**id) >= known) {
+            let reason = format!("token `{token}` has number {id}, the transformer knows {known} tokens");
+            return Err(ContentError::encoder(&self.file, reason));
+        }
         let mut order: Vec<usize> = (0..texts.len()).collect();
         order.sort_by_key(|&text| encodings[text].len());
+        let at_once = self.transformer.tokens_at_once();
         let mut parts = Vec::new();
         let mut rest = &order[..];
         while let Some((&first, _)) = rest.split_first() {
             // The longest comes last, and all are filled up to its length.
-            let mut count = TOKENS_AT_ONCE.div_ceil(encodings[first].len()).min(rest.len());
-            while count > 1 && count * encodings[rest[count - 1]].len() > TOKENS_AT_ONCE {
+            let mut count = at_once.div_ceil(encodings[first].len()).min(rest.len());
+            while count > 1 && count * encodings[rest[count - 1]].len() > at_once {
                 count -= 1;
             }
             let (now, later) = rest.split_at(count);

@@ -58,7 +58,8 @@ impl Weights {
                 }
                 places.extend(read_header(&folder.join(file))?);
             }
-            if let Some((name, file)) = listed.weight_map.iter().find(|(name, _)| !places.contains_key(*name)) {
+            let is_missing = |name: &str| !places.contains_key(&current(name.to_owned()));
+            if let Some((name, file)) = listed.weight_map.iter().find(|(name, _)| is_missing(name)) {
                 return Err(ContentError::encoder(&folder.join(file), format!("`{name}` is missing")));
             }
         } else {
@@ -112,6 +113,15 @@ impl Place {
     }
 }
 
+/// A tensor's name today: early checkpoints of BERT, which are still the most used ones, call parts of norms otherwise.
+fn current(name: String) -> String {
+    let renamed = [(".gamma", ".weight"), (".beta", ".bias")].into_iter().find_map(|(old, new)| {
+        let norm = name.strip_suffix(old).filter(|norm| norm.ends_with("LayerNorm"))?;
+        Some(format!("{norm}{new}"))
+    });
+    renamed.unwrap_or(name)
+}
+
 /// Where each tensor of a file lies.
 fn read_header(path: &Path) -> Result<BTreeMap<String, Place>> {
     let refuse = |reason: String| ContentError::encoder(path, reason);
@@ -137,6 +147,7 @@ fn read_header(path: &Path) -> Result<BTreeMap<String, Place>> {
     let place = |(name, info): (String, &safetensors::tensor::TensorInfo)| {
         let (from, to) = info.data_offsets;
         let shape = info.shape.iter().map(|&size| size as i64).collect();
+        let name = current(name);
         let place =
             Place { file: path.to_owned(), kind: info.dtype, shape, start: data + from as u64, length: to - from };
         (name, place)

@@ -4,9 +4,10 @@
 use std::path::Path;
 
 use rstest::rstest;
+use safetensors::tensor::{SafeTensors, TensorView, serialize};
 use serde_json::{Value, json};
 use tch::Device;
-use teasel_content::{Pooling, TextEncoder};
+use teasel_content::{Options, Pooling, Precision, TextEncoder, Transformer};
 use tempfile::TempDir;
 
 /// A copy of a good folder, in which something was changed.
@@ -21,7 +22,7 @@ fn changed(family: &str, change: impl FnOnce(&Path)) -> TempDir {
 }
 
 fn refusal(folder: &Path) -> String {
-    TextEncoder::open(folder, Device::Cpu, None, Pooling::Mean).unwrap_err().to_string()
+    TextEncoder::open(folder, Device::Cpu, Options::new(Pooling::Mean)).unwrap_err().to_string()
 }
 
 fn edit(folder: &Path, field: &str, value: Value) {
@@ -96,6 +97,79 @@ fn an_encoder_of_images_reads_no_text() {
 #[case(&[], "`layers` is empty")]
 fn a_layer_that_is_not_there_is_refused(#[case] layers: &[u32], #[case] named: &str) {
     let folder = Path::new("tests/models/bert");
-    let refused = TextEncoder::open(folder, Device::Cpu, Some(layers), Pooling::Mean).unwrap_err();
+    let refused =
+        TextEncoder::open(folder, Device::Cpu, Options { layers: Some(layers), ..Options::new(Pooling::Mean) })
+            .unwrap_err();
     assert!(refused.to_string().contains(named), "{refused}");
+}
+
+/// The fixture's tensors under other names.
+fn rename(folder: &Path, name: impl Fn(&str) -> String) {
+    let file = folder.join("model.safetensors");
+    let bytes = std::fs::read(&file).unwrap();
+    let tensors = SafeTensors::deserialize(&bytes).unwrap();
+    let renamed: Vec<(String, TensorView)> =
+        tensors.tensors().into_iter().map(|(old, view)| (name(&old), view)).collect();
+    std::fs::write(file, serialize(renamed, None).unwrap()).unwrap();
+}
+
+#[test]
+fn norms_of_early_checkpoints_are_read_by_their_names() {
+    let early = changed("bert", |folder| {
+        let old = |name: &str| match name.contains("LayerNorm") {
+            true => name.replace(".weight", ".gamma").replace(".bias", ".beta"),
+            false => name.to_owned(),
+        };
+        rename(folder, old);
+    });
+    let read = |folder: &Path| {
+        let encoder = TextEncoder::open(folder, Device::Cpu, Options::new(Pooling::Mean)).unwrap();
+        encoder.encode(&["a film of war"]).unwrap()
+    };
+    assert_eq!(read(early.path()), read(Path::new("tests/models/bert")));
+}
+
+#[test]
+fn a_token_that_the_transformer_does_not_know_is_named() {
+    let folder = changed("bert", |folder| {
+        let file = folder.join("tokenizer.json");
+        let mut tokenizer: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+        tokenizer["model"]["vocab"]["zither"] = json!(999);
+        std::fs::write(file, tokenizer.to_string()).unwrap();
+    });
+    let encoder = TextEncoder::open(folder.path(), Device::Cpu, Options::new(Pooling::Mean)).unwrap();
+    let _ = encoder.encode(&["a film of war"]).unwrap();
+    let message = encoder.encode(&["love", "zither"]).unwrap_err().to_string();
+    assert!(
+        message.contains("tokenizer.json: token `zither` has number 999, the transformer knows 40"),
+        "{message}"
+    );
+}
+
+#[rstest]
+#[case("llama", json!({"max_position_embeddings": 5}))]
+#[case("mistral", json!({"sliding_window": 5}))]
+#[case("qwen3", json!({"use_sliding_window": true, "sliding_window": 5}))]
+fn a_text_is_cut_off_where_positions_or_windows_end(#[case] family: &str, #[case] fields: Value) {
+    let longest = |folder: &Path| Transformer::open(folder, Device::Cpu, Precision::Float32).unwrap().longest();
+    let folder = changed(family, |folder| {
+        fields.as_object().unwrap().iter().for_each(|(field, value)| edit(folder, field, value.clone()));
+    });
+    assert_eq!(longest(folder.path()), Some(5));
+}
+
+#[rstest]
+#[case("clip", "vision_config", json!(3), "config.json: ")]
+#[case("vit", "image_size", json!(1_u64 << 39), "isn't made of patches")]
+#[case("vit", "num_channels", json!(4), "4 colours")]
+#[case("roberta", "max_position_embeddings", json!(1), "no room for a token")]
+fn absurd_sizes_are_refused(#[case] family: &str, #[case] field: &str, #[case] value: Value, #[case] named: &str) {
+    let folder = changed(family, |folder| {
+        if field == "vision_config" {
+            edit(folder, "model_type", json!("clip"));
+        }
+        edit(folder, field, value);
+    });
+    let message = Transformer::open(folder.path(), Device::Cpu, Precision::Float32).unwrap_err().to_string();
+    assert!(message.contains(named), "{message}");
 }

@@ -5,15 +5,23 @@ use std::path::Path;
 
 use rstest::rstest;
 use tch::Device;
-use teasel_content::{ContentError, ImageEncoder, Pooling};
+use teasel_content::{ContentError, ImageEncoder, Options, Pooling};
 
 fn picture(name: &str) -> Vec<u8> {
     std::fs::read(Path::new("tests/models/images").join(name)).unwrap()
 }
 
+fn line() -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let line = image::RgbImage::new(1, 300);
+    line.write_to(&mut std::io::Cursor::new(&mut bytes), image::ImageFormat::Png).unwrap();
+    bytes
+}
+
 fn open(family: &str) -> ImageEncoder {
     let folder = Path::new("tests/models").join(family);
-    ImageEncoder::open(&folder, Device::Cpu, Some(&[1, 2]), Pooling::Cls).unwrap()
+    ImageEncoder::open(&folder, Device::Cpu, Options { layers: Some(&[1, 2]), ..Options::new(Pooling::Cls) })
+        .unwrap()
 }
 
 #[rstest]
@@ -40,6 +48,8 @@ fn one_picture_is_much_the_same_in_two_formats() {
 #[case(picture("picture.png")[..900].to_vec(), "isn't a good Png")]
 #[case(picture("picture.jpg")[..20].to_vec(), "isn't a good Jpeg")]
 #[case(Vec::new(), "no GIF, JPEG, PNG or WebP")]
+#[case::a_few_bytes_for_many_pixels(b"GIF89a\xff\xff\xff\xff\0\0\0,\0\0\0\0\xff\xff\xff\xff\0\x08".to_vec(), "Memory limit exceeded")]
+#[case::a_line(line(), "is a line: 1 x 300 pixels")]
 fn an_image_that_does_not_decode_is_named(#[case] bytes: Vec<u8>, #[case] named: &str) {
     let good = picture("picture.png");
     let mut images = vec![&good[..]; 35];
@@ -53,6 +63,6 @@ fn an_image_that_does_not_decode_is_named(#[case] bytes: Vec<u8>, #[case] named:
 #[test]
 fn an_encoder_of_text_reads_no_images() {
     let folder = Path::new("tests/models/bert");
-    let refused = ImageEncoder::open(folder, Device::Cpu, None, Pooling::Cls).unwrap_err().to_string();
+    let refused = ImageEncoder::open(folder, Device::Cpu, Options::new(Pooling::Cls)).unwrap_err().to_string();
     assert!(refused.contains("reads text, not images"), "{refused}");
 }

@@ -7,9 +7,11 @@ use std::process::Command;
 use rstest::rstest;
 use safetensors::{Dtype, SafeTensors};
 use tch::{Device, Kind, Tensor};
-use teasel_content::{Input, Pooling, TextEncoder, Transformer};
+use teasel_content::{Input, Options, Pooling, Precision, TextEncoder, Transformer};
 
 const TOLERANCE: f64 = 1e-4;
+/// Blocks of each of the small models.
+const DEPTH: usize = 2;
 
 fn folder(family: &str) -> PathBuf {
     Path::new("tests/models").join(family)
@@ -56,6 +58,19 @@ fn differences(family: &str, found: &[Tensor], expected: &Expected) -> Vec<f64> 
     found.iter().enumerate().map(compare).collect()
 }
 
+/// What `transformers` was given, as a transformer reads it, at a precision.
+fn forward(family: &str, precision: Precision, layers: &[usize]) -> Vec<Tensor> {
+    let transformer = Transformer::open(&folder(family), Device::Cpu, precision).unwrap();
+    let expected = Expected::of(family);
+    let (ids, images, lengths) = (expected.tensor("ids"), expected.tensor("images"), expected.lengths());
+    let input = match (&ids, &images) {
+        (Some(ids), _) => Input::Tokens { ids, lengths: &lengths },
+        (None, Some(images)) => Input::Images(images),
+        (None, None) => panic!("no input"),
+    };
+    transformer.forward(&input, layers).unwrap()
+}
+
 #[rstest]
 fn a_family_comes_to_the_vectors_of_its_reference(
     #[values(
@@ -73,26 +88,47 @@ fn a_family_comes_to_the_vectors_of_its_reference(
     )]
     family: &str,
 ) {
-    let transformer = Transformer::open(&folder(family), Device::Cpu).unwrap();
     let expected = Expected::of(family);
-    let layers: Vec<usize> = (0..=transformer.depth()).collect();
-    let (ids, images, lengths) = (expected.tensor("ids"), expected.tensor("images"), expected.lengths());
-    let input = match (&ids, &images) {
-        (Some(ids), _) => Input::Tokens { ids, lengths: &lengths },
-        (None, Some(images)) => Input::Images(images),
-        (None, None) => panic!("no input"),
-    };
-    let found = transformer.forward(&input, &layers).unwrap();
+    let layers: Vec<usize> = (0..=DEPTH).collect();
+    let found = forward(family, Precision::Float32, &layers);
     let differences = differences(family, &found, &expected);
     assert!(differences.iter().all(|&difference| difference < TOLERANCE), "{family}: {differences:?}");
     // A layer alone is the same, though what follows it isn't computed.
-    let alone = transformer.forward(&input, &[1]).unwrap().remove(0);
+    let alone = forward(family, Precision::Float32, &[1]).remove(0);
     assert_eq!(alone, found[1], "{family}");
+}
+
+#[rstest]
+fn a_family_comes_near_to_its_own_vectors_in_eight_bits(
+    #[values(
+        "bert",
+        "roberta",
+        "mpnet",
+        "distilbert",
+        "gpt2",
+        "llama",
+        "mistral",
+        "qwen2",
+        "qwen3",
+        "vit",
+        "clip"
+    )]
+    family: &str,
+) {
+    let [floats, integers] =
+        [Precision::Float32, Precision::Int8].map(|precision| forward(family, precision, &[DEPTH]).remove(0));
+    let error = (&integers - &floats).norm().double_value(&[]) / floats.norm().double_value(&[]);
+    assert!(error > 0.0 && error < 0.05, "{family}: {error}");
 }
 
 #[test]
 fn a_texts_vectors_do_not_depend_on_what_it_is_read_with() {
-    let encoder = TextEncoder::open(&folder("bert"), Device::Cpu, Some(&[1, 2]), Pooling::Mean).unwrap();
+    let encoder = TextEncoder::open(
+        &folder("bert"),
+        Device::Cpu,
+        Options { layers: Some(&[1, 2]), ..Options::new(Pooling::Mean) },
+    )
+    .unwrap();
     let texts = ["a film of war", "love", "the night of the stars in space and of the war", ""];
     let together = encoder.encode(&texts).unwrap();
     assert_eq!(together.size(), [4, 2, 16]);
@@ -106,18 +142,41 @@ fn a_texts_vectors_do_not_depend_on_what_it_is_read_with() {
     assert!((cut.get(0) - together.get(2)).abs().max().double_value(&[]) < 1e-6);
 }
 
-#[test]
-fn minilm_comes_to_the_sentence_vectors_of_its_reference() {
+/// Sentence vectors of MiniLM, of length 1, and its reference's.
+fn minilm(precision: Precision) -> (Tensor, Tensor) {
     let installed = Command::new("../../scripts/minilm").output().unwrap();
     assert!(installed.status.success(), "{installed:?}");
     let model = String::from_utf8(installed.stdout).unwrap();
-    let encoder = TextEncoder::open(Path::new(model.trim()), Device::Cpu, None, Pooling::Mean).unwrap();
+    let options = Options { precision, ..Options::new(Pooling::Mean) };
+    let encoder = TextEncoder::open(Path::new(model.trim()), Device::Cpu, options).unwrap();
     let texts: Vec<String> =
         serde_json::from_slice(&std::fs::read(folder("minilm").join("texts.json")).unwrap()).unwrap();
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
     let vectors = encoder.encode(&texts).unwrap().select(1, 0);
-    let expected = Expected::of("minilm").tensor("vectors").unwrap();
     let length = vectors.norm_scalaropt_dim(2.0, [1_i64], true);
-    let difference = (vectors / length - expected).abs().max().double_value(&[]);
+    (vectors / length, Expected::of("minilm").tensor("vectors").unwrap())
+}
+
+#[test]
+fn minilm_comes_to_the_sentence_vectors_of_its_reference() {
+    let (vectors, expected) = minilm(Precision::Float32);
+    let difference = (vectors - expected).abs().max().double_value(&[]);
     assert!(difference < TOLERANCE, "{difference}");
+}
+
+#[test]
+fn minilm_in_eight_bits_is_near_its_reference() {
+    let (vectors, expected) = minilm(Precision::Int8);
+    let cosine = (vectors * expected).sum_dim_intlist([1_i64].as_slice(), false, Kind::Float).min();
+    assert!(cosine.double_value(&[]) > 0.98, "{cosine:?}");
+}
+
+#[test]
+fn processors_without_instructions_for_it_multiply_in_eight_bits_as_well() {
+    let again = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "minilm_in_eight_bits_is_near_its_reference"])
+        .env("ONEDNN_MAX_CPU_ISA", "AVX2")
+        .output()
+        .unwrap();
+    assert!(again.status.success() && String::from_utf8_lossy(&again.stdout).contains("1 passed"), "{again:?}");
 }

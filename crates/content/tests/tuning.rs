@@ -5,12 +5,12 @@ use std::path::Path;
 
 use rstest::rstest;
 use tch::{Device, Tensor};
-use teasel_content::{Input, Matrix, Transformer, Tuning};
+use teasel_content::{Input, Matrix, Precision, Transformer, Tuning};
 
 const LENGTHS: [i64; 2] = [4, 2];
 
 fn open(family: &str) -> Transformer {
-    Transformer::open(&Path::new("tests/models").join(family), Device::Cpu).unwrap()
+    Transformer::open(&Path::new("tests/models").join(family), Device::Cpu, Precision::Float32).unwrap()
 }
 
 fn ids() -> Tensor {
@@ -99,4 +99,12 @@ fn all_weights_that_are_read_learn_when_all_are_trained(
 fn what_an_encoder_does_not_have_is_refused_by_field(#[case] tuning: Tuning, #[case] named: &str) {
     let message = open("bert").tune(&tuning, 1).unwrap_err().to_string();
     assert!(message.contains(named), "{message}");
+}
+
+#[test]
+fn nothing_is_tuned_of_integers() {
+    let mut transformer = Transformer::open(Path::new("tests/models/bert"), Device::Cpu, Precision::Int8).unwrap();
+    transformer.tune(&Tuning::Frozen, 1).unwrap();
+    let message = transformer.tune(&Tuning::Adapters { width: 4 }, 1).unwrap_err().to_string();
+    assert!(message.contains("`precision: Int8`") && transformer.trained().is_empty(), "{message}");
 }

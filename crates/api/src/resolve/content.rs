@@ -2,7 +2,8 @@
 
 use super::checks;
 use crate::resolved::{
-    ColdItems, Content, ContentRouting, Encoder, EncoderMatrix, OnBadItems, Pooling, Tuning, TuningMethod,
+    ColdItems, Content, ContentRouting, Encoder, EncoderMatrix, OnBadItems, Pooling, Precision, Tuning,
+    TuningMethod,
 };
 use crate::spec::{ContentRoutingSpec, ContentSpec, EncoderSpec, ItemsSpec, TuningSpec, TuningType};
 use crate::violation::{Path, Violations};
@@ -50,11 +51,20 @@ fn encoder(spec: &EncoderSpec, pooling: Pooling, path: &Path, found: &mut Violat
             }
         }
     }
+    let precision = spec.precision.unwrap_or(Precision::Float32);
+    let tuning = spec.tuning.as_ref().and_then(|spec| tuning(spec, &path.field("tuning"), found));
+    if precision == Precision::Int8 && tuning.is_some() {
+        found.add(
+            &path.field("precision"),
+            "Int8 goes with tuning of type Frozen: nothing leads back through integers",
+        );
+    }
     Encoder {
         location: spec.encoder.location.clone(),
         layers: spec.layers.clone(),
         pooling: spec.pooling.unwrap_or(pooling),
-        tuning: spec.tuning.as_ref().and_then(|spec| tuning(spec, &path.field("tuning"), found)),
+        precision,
+        tuning,
     }
 }
 

@@ -54,9 +54,20 @@ pub struct Encoder {
     pub layers: Option<Vec<u32>>,
     /// How tokens become one vector.
     pub pooling: Pooling,
+    /// How its matrices are held. Left out where they are floats: what an earlier release froze stays what it is.
+    #[serde(default = "float32", skip_serializing_if = "is_float32")]
+    pub precision: Precision,
     /// How it is adapted while training; unset means that it stays as it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tuning: Option<Tuning>,
+}
+
+fn float32() -> Precision {
+    Precision::Float32
+}
+
+fn is_float32(precision: &Precision) -> bool {
+    *precision == Precision::Float32
 }
 
 /// How an encoder is adapted, through the loss of recommendations.
@@ -133,6 +144,15 @@ pub enum Pooling {
     Cls,
     /// The last one, the only one that has seen all others where tokens see those before them.
     LastToken,
+}
+
+/// How an encoder's matrices are held.
+#[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Precision {
+    /// As 32-bit floats.
+    Float32,
+    /// As 8-bit integers, and multiplied as such (dynamic quantisation).
+    Int8,
 }
 
 /// What becomes of items that nobody trains with.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::choice::choice;
 use crate::location::Location;
-use crate::resolved::{ColdItems, EncoderMatrix, OnBadItems, Pooling};
+use crate::resolved::{ColdItems, EncoderMatrix, OnBadItems, Pooling, Precision};
 
 /// Encoders of item content, and how it decides the items' facets.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -60,8 +60,12 @@ pub struct ContentRoutingSpec {
 }
 
 /// A pretrained encoder.
-#[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("!has(self.precision) || self.precision == 'Float32' || !has(self.tuning) || self.tuning.type == 'Frozen'")
+        .message("precision Int8 goes with tuning of type Frozen")
+)]
 pub struct EncoderSpec {
     /// encoder is where the pretrained model lies.
     pub encoder: EncoderSource,
@@ -75,6 +79,11 @@ pub struct EncoderSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "choice::<Pooling>")]
     pub pooling: Option<Pooling>,
+    /// precision of the encoder's matrices: Float32, or Int8, which reads faster and needs a quarter of the memory, but
+    /// vectors are a little off. Defaults to Float32.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "choice::<Precision>")]
+    pub precision: Option<Precision>,
     /// tuning adapts the encoder while training, through the loss of recommendations. Unset means that it stays frozen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tuning: Option<TuningSpec>,

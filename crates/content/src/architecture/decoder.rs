@@ -48,20 +48,37 @@ pub(super) fn gpt2(config: &Config<'_>) -> Result<Architecture> {
 
 pub(super) fn llama(config: &Config<'_>) -> Result<Architecture> {
     let biased = config.flag_or("attention_bias", false)?;
-    of_llamas_form(config, Biases { projections: biased, output: biased }, false)
+    let longest = config.integer_or("max_position_embeddings", 2048)?;
+    of_llamas_form(config, Biases { projections: biased, output: biased }, false, longest)
 }
 
 pub(super) fn mistral(config: &Config<'_>) -> Result<Architecture> {
-    of_llamas_form(config, Biases::default(), false)
+    let longest = config.integer_or("max_position_embeddings", 131_072)?;
+    // Its default is a window, and none has to be said.
+    let window = match config.values.get("sliding_window") {
+        None => Some(4096),
+        Some(_) => config.integer_or_none("sliding_window")?,
+    };
+    let longest = window.map_or(longest, |window| longest.min(window));
+    of_llamas_form(config, Biases::default(), false, longest)
 }
 
 pub(super) fn qwen2(config: &Config<'_>) -> Result<Architecture> {
-    of_llamas_form(config, Biases { projections: true, output: false }, false)
+    let biases = Biases { projections: true, output: false };
+    of_llamas_form(config, biases, false, longest_of_qwen(config)?)
 }
 
 pub(super) fn qwen3(config: &Config<'_>) -> Result<Architecture> {
     let biased = config.flag_or("attention_bias", false)?;
-    of_llamas_form(config, Biases { projections: biased, output: biased }, true)
+    of_llamas_form(config, Biases { projections: biased, output: biased }, true, longest_of_qwen(config)?)
+}
+
+fn longest_of_qwen(config: &Config<'_>) -> Result<i64> {
+    let longest = config.integer_or("max_position_embeddings", 32_768)?;
+    Ok(match config.flag_or("use_sliding_window", false)? {
+        true => longest.min(config.integer_or("sliding_window", 4096)?),
+        false => longest,
+    })
 }
 
 /// Which of the attention's matrices have one.
@@ -71,7 +88,8 @@ struct Biases {
     output: bool,
 }
 
-fn of_llamas_form(config: &Config<'_>, biases: Biases, norms_heads: bool) -> Result<Architecture> {
+/// `longest` is the number of tokens of a text up to which no token is beyond what others see, and all positions are known.
+fn of_llamas_form(config: &Config<'_>, biases: Biases, norms_heads: bool, longest: i64) -> Result<Architecture> {
     let (width, heads) = (config.integer("hidden_size")?, config.integer("num_attention_heads")?);
     let head_width = match config.integer_or_none("head_dim")? {
         Some(width) => width,
@@ -104,7 +122,7 @@ fn of_llamas_form(config: &Config<'_>, biases: Biases, norms_heads: bool) -> Res
                 output: Linear { name: "self_attn.o_proj", bias: biases.output },
                 head_norms: norms_heads.then_some(("self_attn.q_norm", "self_attn.k_norm")),
                 causal: true,
-                rotary: Some(rotary(config)?),
+                rotary: Some(rotary(config, longest)?),
                 distances: None,
             },
             attention_norm: "input_layernorm",
@@ -125,7 +143,7 @@ fn of_llamas_form(config: &Config<'_>, biases: Biases, norms_heads: bool) -> Res
 }
 
 /// Since `transformers` 5 all of it lies in `rope_parameters`; before, the base lay beside `rope_scaling`.
-fn rotary(config: &Config<'_>) -> Result<Rotary> {
+fn rotary(config: &Config<'_>, longest: i64) -> Result<Rotary> {
     config.only("partial_rotary_factor", json!(1.0))?;
     let field = if config.value("rope_parameters").is_some() { "rope_parameters" } else { "rope_scaling" };
     let empty = json!({});
@@ -149,5 +167,5 @@ fn rotary(config: &Config<'_>) -> Result<Rotary> {
             return Err(config.refuse(reason));
         }
     };
-    Ok(Rotary { base, scaling })
+    Ok(Rotary { base, scaling, longest })
 }

@@ -13,6 +13,9 @@ use serde_json::Value;
 
 use crate::error::{ContentError, Result};
 
+/// Pixels along a side of the largest image that is read.
+const LARGEST_IMAGE: i64 = 1 << 13;
+
 /// The name of the file that describes an encoder.
 pub(crate) const CONFIG: &str = "config.json";
 
@@ -121,6 +124,8 @@ pub(crate) struct Linear {
 pub(crate) struct Rotary {
     pub(crate) base: f64,
     pub(crate) scaling: Scaling,
+    /// Tokens of the longest text that was trained on, or of a window that texts are seen through, if that is shorter.
+    pub(crate) longest: i64,
 }
 
 /// How rotary positions reach further than in pretraining.
@@ -233,6 +238,9 @@ impl Architecture {
         // A model of texts and images: the half that sees.
         if values["model_type"] == "clip" {
             values = values["vision_config"].take();
+            if !values.is_object() {
+                return Err(refuse("`vision_config` is no object".into()));
+            }
             values["model_type"] = "clip_vision_model".into();
         }
         let family = values["model_type"].as_str().unwrap_or_default().to_owned();
@@ -266,12 +274,35 @@ impl Architecture {
         if attention.rotary.is_some() && attention.head_width % 2 != 0 {
             return Err(format!("rotary positions need an even width of a head, it is {}", attention.head_width));
         }
-        if let Embeddings::Patches { image, patch, .. } = self.embeddings
-            && (patch < 1 || image < patch || image % patch != 0)
-        {
-            return Err(format!("an image of {image} pixels isn't made of patches of {patch}"));
+        match self.embeddings {
+            Embeddings::Patches { image, patch, .. }
+                if patch < 1 || !(patch..=LARGEST_IMAGE).contains(&image) || image % patch != 0 =>
+            {
+                return Err(format!("an image of {image} pixels isn't made of patches of {patch}"));
+            }
+            Embeddings::Patches { channels, .. } if channels != 3 => {
+                return Err(format!("an image of {channels} colours; supported are 3"));
+            }
+            Embeddings::Tokens { .. } if self.longest().is_some_and(|longest| longest < 1) => {
+                return Err("texts have no room for a token".into());
+            }
+            _ => {}
         }
         Ok(())
+    }
+
+    /// Sides of the blocks' matrices.
+    pub(crate) fn sides(&self) -> [i64; 4] {
+        let Attention { heads, key_value_heads, head_width, .. } = self.block.attention;
+        [self.width, heads * head_width, key_value_heads * head_width, self.block.feed_forward.width]
+    }
+
+    /// Tokens that it knows, where it reads texts.
+    pub(crate) fn vocabulary(&self) -> Option<i64> {
+        match self.embeddings {
+            Embeddings::Tokens { words: (_, rows), .. } => Some(rows),
+            Embeddings::Patches { .. } => None,
+        }
     }
 
     /// Pixels along a side of the images that it reads, where it does.
@@ -285,7 +316,8 @@ impl Architecture {
     /// Tokens that an input may have at most, where that is bounded.
     pub(crate) fn longest(&self) -> Option<i64> {
         match &self.embeddings {
-            Embeddings::Tokens { positions, .. } => positions.map(|positions| positions.rows - positions.first),
+            Embeddings::Tokens { positions: Some(positions), .. } => Some(positions.rows - positions.first),
+            Embeddings::Tokens { .. } => self.block.attention.rotary.map(|rotary| rotary.longest),
             Embeddings::Patches { image, patch, .. } => Some((image / patch).pow(2) + 1),
         }
     }

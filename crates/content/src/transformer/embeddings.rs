@@ -7,11 +7,12 @@ use crate::error::{ContentError, Result};
 
 use super::Input;
 use super::layers::{Named, Norm, Source};
+use super::precision::Held;
 
 #[derive(Debug)]
 pub(super) enum Embeddings {
     Tokens {
-        words: Tensor,
+        words: Held,
         /// Row of position 0 first.
         positions: Option<Tensor>,
         /// The first kind's vector.
@@ -37,7 +38,7 @@ impl Embeddings {
         Ok(match &architecture.embeddings {
             architecture::Embeddings::Tokens { words: (words, rows), positions, kinds, norm: name } => {
                 Self::Tokens {
-                    words: source.tensor(words, &[*rows, width])?,
+                    words: source.table(words, &[*rows, width])?,
                     positions: match positions {
                         Some(table) => {
                             let all = source.tensor(table.name, &[table.rows, width])?;
@@ -79,9 +80,10 @@ impl Embeddings {
 
     pub(super) fn tensors(&self) -> Named {
         let (tensors, norm): (Vec<(&str, Option<&Tensor>)>, _) = match self {
-            Self::Tokens { words, positions, kind, norm } => {
-                (vec![("words", Some(words)), ("positions", positions.as_ref()), ("kind", kind.as_ref())], norm)
-            }
+            Self::Tokens { words, positions, kind, norm } => (
+                vec![("words", words.trainable()), ("positions", positions.as_ref()), ("kind", kind.as_ref())],
+                norm,
+            ),
             Self::Patches { projection, bias, class, positions, norm, .. } => {
                 let own = [Some(projection), bias.as_ref(), Some(class), Some(positions)];
                 (["projection", "bias", "class", "positions"].into_iter().zip(own).collect(), norm)
@@ -96,7 +98,7 @@ impl Embeddings {
     pub(super) fn embed(&self, input: &Input<'_>) -> Result<Tensor> {
         let (tokens, norm) = match (self, input) {
             (Self::Tokens { words, positions, kind, norm }, Input::Tokens { ids, .. }) => {
-                let mut tokens = Tensor::f_embedding(words, ids, -1, false, false)?;
+                let mut tokens = words.rows(ids)?;
                 if let Some(positions) = positions {
                     let (length, longest) = (ids.size2()?.1, positions.size2()?.0);
                     if length > longest {

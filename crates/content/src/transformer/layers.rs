@@ -6,12 +6,14 @@ use crate::architecture::{self, Activation};
 use crate::error::Result;
 use crate::weights::Weights;
 
+use super::precision::{Held, Precision};
 use super::tuning::{Fresh, LowRank};
 
 /// A checkpoint, and where its tensors go.
 pub(super) struct Source<'a> {
     pub(super) weights: &'a Weights,
     pub(super) device: Device,
+    pub(super) precision: Precision,
     pub(super) norm: architecture::Norm,
 }
 
@@ -35,7 +37,12 @@ impl Source<'_> {
             false => self.tensor(&name, &[to, from])?,
         };
         let bias = spec.bias.then(|| self.tensor(&format!("{layer}{}.bias", spec.name), &[to])).transpose()?;
-        Ok(Linear { weight, bias, update: None })
+        Ok(Linear { weight: Held::matrix(weight, self.precision)?, bias, update: None })
+    }
+
+    /// A table of vectors, `[rows, width]`.
+    pub(super) fn table(&self, name: &str, shape: &[i64]) -> Result<Held> {
+        Held::table(self.tensor(name, shape)?, self.precision)
     }
 
     pub(super) fn norm(&self, name: &str, width: i64) -> Result<Norm> {
@@ -50,20 +57,20 @@ impl Source<'_> {
     }
 }
 
-/// A checkpoint's tensors by the names that they have here.
+/// A checkpoint's tensors that can be trained, by the names that they have here.
 pub(super) type Named = Vec<(String, Tensor)>;
 
 /// `x W^T + b`, and an update of low rank where the matrix is tuned by one.
 #[derive(Debug)]
 pub(super) struct Linear {
-    weight: Tensor,
+    weight: Held,
     bias: Option<Tensor>,
     update: Option<LowRank>,
 }
 
 impl Linear {
     pub(super) fn forward(&self, input: &Tensor) -> Result<Tensor> {
-        let output = input.f_linear(&self.weight, self.bias.as_ref())?;
+        let output = self.weight.linear(input, self.bias.as_ref())?;
         match &self.update {
             Some(update) => Ok(output.f_add(&update.forward(input)?)?),
             None => Ok(output),
@@ -72,13 +79,13 @@ impl Linear {
 
     /// Takes an update of low rank, or none.
     pub(super) fn tune(&mut self, update: Option<(i64, f64)>, fresh: &mut Fresh) -> Result<()> {
-        let (to, from) = self.weight.size2()?;
+        let (to, from) = self.weight.shape()?;
         self.update = update.map(|(rank, alpha)| LowRank::new([to, from], rank, alpha, fresh)).transpose()?;
         Ok(())
     }
 
     pub(super) fn tensors(&self, name: &str) -> Named {
-        named(name, &self.weight, self.bias.as_ref())
+        named(name, self.weight.trainable(), self.bias.as_ref())
     }
 
     pub(super) fn additions(&self, name: &str) -> Named {
@@ -92,7 +99,7 @@ impl Linear {
         let mut parts = Vec::with_capacity(PARTS);
         for width in widths {
             parts.push(Linear {
-                weight: self.weight.f_narrow(0, from, width)?.f_contiguous()?,
+                weight: self.weight.part(from, width)?,
                 bias: self.bias.as_ref().map(|bias| bias.f_narrow(0, from, width)).transpose()?,
                 update: None,
             });
@@ -102,9 +109,9 @@ impl Linear {
     }
 }
 
-fn named(name: &str, weight: &Tensor, bias: Option<&Tensor>) -> Named {
-    let bias = bias.map(|bias| (format!("{name}.bias"), bias.shallow_clone()));
-    std::iter::once((format!("{name}.weight"), weight.shallow_clone())).chain(bias).collect()
+fn named(name: &str, weight: Option<&Tensor>, bias: Option<&Tensor>) -> Named {
+    let parts = [("weight", weight), ("bias", bias)].into_iter();
+    parts.filter_map(|(part, tensor)| Some((format!("{name}.{part}"), tensor?.shallow_clone()))).collect()
 }
 
 /// A norm over the last dimension; without a bias it is by the root mean square.
@@ -125,7 +132,7 @@ impl Norm {
     }
 
     pub(super) fn tensors(&self, name: &str) -> Named {
-        named(name, &self.weight, self.bias.as_ref())
+        named(name, Some(&self.weight), self.bias.as_ref())
     }
 }
 
@@ -149,12 +156,13 @@ mod tests {
     #[test]
     fn an_update_of_low_rank_is_added_to_the_matrix() {
         let random = |shape: [i64; 2]| Tensor::randn(shape, (tch::Kind::Float, Device::Cpu));
-        let mut linear = Linear { weight: random([5, 3]), bias: None, update: None };
+        let matrix = random([5, 3]);
+        let mut linear = Linear { weight: Held::Float32(matrix.shallow_clone()), bias: None, update: None };
         linear.tune(Some((2, 6.0)), &mut Fresh::new(1, Device::Cpu)).unwrap();
         let update: Vec<Tensor> = linear.additions("").into_iter().map(|(_, tensor)| tensor).collect();
         let (down, mut up) = (&update[0], update[1].shallow_clone());
         up.copy_(&random([5, 2]));
-        let merged = Linear { weight: &linear.weight + 3.0 * up.matmul(down), bias: None, update: None };
+        let merged = Linear { weight: Held::Float32(matrix + 3.0 * up.matmul(down)), bias: None, update: None };
         let input = random([4, 3]);
         assert!(linear.forward(&input).unwrap().allclose(&merged.forward(&input).unwrap(), 1e-5, 1e-5, false));
     }

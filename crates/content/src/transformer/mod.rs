@@ -5,6 +5,7 @@ mod block;
 mod distances;
 mod embeddings;
 mod layers;
+mod precision;
 mod rotary;
 mod tuning;
 
@@ -23,7 +24,12 @@ use self::embeddings::Embeddings;
 use self::layers::{Norm, Source};
 use self::rotary::Rotary;
 
+pub use self::precision::Precision;
 pub use self::tuning::{Matrix, Tuning};
+
+/// Tokens that are read at once: as many as fit its caches, and as many as keep a GPU busy (BENCHMARKS.md).
+const TOKENS_ON_A_CPU: usize = 384;
+const TOKENS_ON_A_GPU: usize = 8192;
 
 /// A pretrained transformer.
 #[derive(Debug)]
@@ -35,6 +41,7 @@ pub struct Transformer {
     rotary: Option<Rotary>,
     final_norm: Option<Norm>,
     device: Device,
+    precision: Precision,
 }
 
 /// What a transformer reads.
@@ -53,15 +60,20 @@ pub enum Input<'a> {
 }
 
 impl Transformer {
-    /// Reads `config.json` and the weights of a folder.
+    /// Reads `config.json` and the weights of a folder, which are held in this precision: no more than one matrix is in
+    /// memory in another.
     ///
     /// # Errors
     /// [`ContentError::Encoder`] where a file is missing, cut off or of another shape, or where the family or a variant
-    /// isn't supported; with the file, the tensor or field, and what is supported.
-    pub fn open(folder: &Path, device: Device) -> Result<Self> {
+    /// isn't supported; with the file, the tensor or field, and what is supported. [`ContentError::Configuration`] where
+    /// matrices can't be held in 8 bits.
+    pub fn open(folder: &Path, device: Device, precision: Precision) -> Result<Self> {
         let architecture = Architecture::read(folder)?;
+        if precision == Precision::Int8 {
+            precision::check(architecture.sides(), device)?;
+        }
         let weights = Weights::open(folder)?.with_prefix_of(architecture.embeddings.table(), architecture.prefixes);
-        let source = Source { weights: &weights, device, norm: architecture.norm };
+        let source = Source { weights: &weights, device, precision, norm: architecture.norm };
         let attention = &architecture.block.attention;
         Ok(Self {
             embeddings: Embeddings::load(&source, &architecture)?,
@@ -76,6 +88,7 @@ impl Transformer {
             final_norm: architecture.final_norm.map(|name| source.norm(name, architecture.width)).transpose()?,
             architecture,
             device,
+            precision,
         })
     }
 
@@ -94,9 +107,19 @@ impl Transformer {
         self.architecture.longest()
     }
 
+    /// Tokens that it knows, where it reads texts.
+    pub fn vocabulary(&self) -> Option<i64> {
+        self.architecture.vocabulary()
+    }
+
     /// Pixels along a side of the images that it reads, where it does.
     pub fn image_side(&self) -> Option<i64> {
         self.architecture.image_side()
+    }
+
+    /// Tokens that are best read at once, about.
+    pub(crate) fn tokens_at_once(&self) -> usize {
+        if self.device.is_cuda() { TOKENS_ON_A_GPU } else { TOKENS_ON_A_CPU }
     }
 
     /// Where the weights are.

@@ -69,7 +69,7 @@ mod tests {
 
     #[test]
     fn scores_depend_on_how_far_tokens_are_apart_alone() {
-        let spec = Spec { base: 100.0, scaling: Scaling::Unscaled };
+        let spec = Spec { base: 100.0, scaling: Scaling::Unscaled, longest: 6 };
         let angles = Rotary::new(spec, 4, Device::Cpu).unwrap().angles(6).unwrap();
         let same = |vector: &[f32; 4]| Tensor::from_slice(vector).view([1, 1, 1, 4]).repeat([1, 1, 6, 1]);
         let query = turn(&same(&[0.3, -1.0, 0.5, 2.0]), &angles).unwrap();

@@ -10,6 +10,7 @@ use super::Transformer;
 use super::block::Block;
 use super::distances::Distances;
 use super::layers::Named;
+use super::precision::Precision;
 
 /// What is trained of a pretrained transformer.
 #[derive(Clone, Debug, PartialEq)]
@@ -66,11 +67,16 @@ impl Transformer {
     /// Makes what `tuning` trains: a pure function of the seed. What was made before is forgotten.
     ///
     /// # Errors
-    /// [`ContentError::Configuration`] where a size isn't above 0, or the encoder has no such matrix.
+    /// [`ContentError::Configuration`] where a size isn't above 0, the encoder has no such matrix, or its matrices are held
+    /// in 8 bits.
     pub fn tune(&mut self, tuning: &Tuning, seed: u64) -> Result<()> {
         let mut fresh = Fresh::new(seed, self.device());
         let refuse = |reason: &str| Err(ContentError::Configuration(reason.into()));
         match tuning {
+            Tuning::Frozen => {}
+            _ if self.precision == Precision::Int8 => {
+                return refuse("`precision: Int8`: nothing leads back through integers, `tuning` needs Float32");
+            }
             Tuning::LowRank { rank, .. } if *rank < 1 => return refuse("`tuning.lowRank.rank` must be above 0"),
             Tuning::LowRank { targets, .. } if targets.is_empty() => {
                 return refuse("`tuning.lowRank.targets` is empty");

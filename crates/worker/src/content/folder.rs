@@ -111,6 +111,7 @@ mod tests {
     use std::sync::Arc;
 
     use object_store::memory::InMemory;
+    use teasel_content::{Options, Pooling, TextEncoder};
     use teasel_storage::testing::store_over;
 
     use super::*;
@@ -143,9 +144,7 @@ mod tests {
         store.put("config.json", "{}".into()).await.unwrap();
         let listed = EncoderFolder::list(store.clone(), "model.content.image.encoder").await.unwrap();
         let here = listed.fetch().await.unwrap();
-        let error =
-            teasel_content::TextEncoder::open(here.path(), tch::Device::Cpu, None, teasel_content::Pooling::Mean)
-                .unwrap_err();
+        let error = TextEncoder::open(here.path(), tch::Device::Cpu, Options::new(Pooling::Mean)).unwrap_err();
         let message = listed.explain(error, &here).to_string();
         let expected = format!("model.content.image.encoder: {}", store.uri());
         assert!(message.starts_with(&expected), "{message}");

@@ -56,8 +56,8 @@ pub(crate) struct Reader<'a> {
     /// Rank and world.
     pub(crate) rank: (u32, u32),
     pub(crate) device: Device,
-    /// Hears how far reading has come.
-    pub(crate) report: &'a dyn Fn(String),
+    /// Hears what is done, and how much of it, 0 to 100.
+    pub(crate) report: &'a dyn Fn(String, f64),
 }
 
 /// What was read of the items.

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use tch::{Device, Tensor};
-use teasel_api::resolved::{Encoder, EncoderMatrix, Pooling, Tuning, TuningMethod};
-use teasel_content::{ContentError, ImageEncoder, Matrix, TextEncoder};
+use teasel_api::resolved::{Encoder, EncoderMatrix, Pooling, Precision, Tuning, TuningMethod};
+use teasel_content::{ContentError, ImageEncoder, Matrix, Options, TextEncoder};
 
 /// An encoder of either kind.
 pub(super) enum Opened {
@@ -24,10 +24,14 @@ impl Opened {
             Pooling::Cls => teasel_content::Pooling::Cls,
             Pooling::LastToken => teasel_content::Pooling::LastToken,
         };
-        let layers = encoder.layers.as_deref();
+        let precision = match encoder.precision {
+            Precision::Float32 => teasel_content::Precision::Float32,
+            Precision::Int8 => teasel_content::Precision::Int8,
+        };
+        let options = Options { layers: encoder.layers.as_deref(), pooling, precision };
         Ok(match reads_images {
-            true => Opened::Image(Box::new(ImageEncoder::open(folder, device, layers, pooling)?)),
-            false => Opened::Text(Box::new(TextEncoder::open(folder, device, layers, pooling)?)),
+            true => Opened::Image(Box::new(ImageEncoder::open(folder, device, options)?)),
+            false => Opened::Text(Box::new(TextEncoder::open(folder, device, options)?)),
         })
     }
 

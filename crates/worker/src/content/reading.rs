@@ -4,15 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
+use serde_json::json;
 use tch::{Device, Kind, Tensor};
-use teasel_api::resolved::{Encoder, OnBadItems};
+use teasel_api::resolved::{Encoder, OnBadItems, Precision};
 use teasel_content::ContentError;
 use teasel_model::ContentVectors;
 use teasel_storage::{FeaturePart, Features, StorageError, Store, nonce};
 
 use super::chunks::chunks_of;
 use super::folder::{EncoderFolder, LocalFolder};
-use super::items::Contents;
+use super::items::{Contents, hash};
 use super::opened::Opened;
 use crate::error::TaskError;
 
@@ -63,9 +64,7 @@ impl<'a> Reading<'a> {
         on_bad_items: OnBadItems,
         storage: &Store,
     ) -> Result<Self, TaskError> {
-        let key = serde_json::json!([VERSION, folder.version, encoder.layers, encoder.pooling]);
-        let key = super::items::hash(key.to_string().as_bytes());
-        let features = Features::open(storage, &key).await?;
+        let features = Features::open(storage, &key(encoder, &folder.version)).await?;
         let left = contents.distinct.keys().cloned().collect();
         let mut own =
             Self { kind, encoder, folder, contents, images, ids, on_bad_items, features, left, parts_seen: 0 };
@@ -90,7 +89,7 @@ impl<'a> Reading<'a> {
         &mut self,
         rank: (u32, u32),
         device: Device,
-        report: &dyn Fn(String),
+        report: &dyn Fn(String, f64),
     ) -> Result<(), TaskError> {
         let length = if self.images.is_some() { IMAGES_OF_A_CHUNK } else { TEXTS_OF_A_CHUNK };
         let all = self.contents.distinct.keys().map(String::as_str);
@@ -112,9 +111,10 @@ impl<'a> Reading<'a> {
         Ok(())
     }
 
-    fn report(&self, report: &dyn Fn(String)) {
+    fn report(&self, report: &dyn Fn(String, f64)) {
         let all = self.contents.distinct.len();
-        report(format!("reading items: {} of {all} {}s", all - self.left.len(), self.kind));
+        let read = all - self.left.len();
+        report(format!("reading items: {read} of {all} {}s", self.kind), 100.0 * read as f64 / all.max(1) as f64);
     }
 
     async fn read_chunk(&self, opened: &Opened, here: &LocalFolder, chunk: Vec<String>) -> Result<Read, TaskError> {
@@ -195,7 +195,7 @@ impl<'a> Reading<'a> {
     }
 
     /// Waits until everything is read, by whatever rank.
-    pub(super) async fn wait(&mut self, report: &dyn Fn(String)) -> Result<(), TaskError> {
+    pub(super) async fn wait(&mut self, report: &dyn Fn(String, f64)) -> Result<(), TaskError> {
         let (mut newest, mut since) = (self.left.len(), Instant::now());
         while !self.left.is_empty() {
             if self.left.len() < newest {
@@ -260,6 +260,15 @@ impl<'a> Reading<'a> {
         let unreadable = described - known.iter().filter(|known| **known).count();
         Ok(((0..layers as i64).map(of_layer).collect::<Result<_, TaskError>>()?, unreadable))
     }
+}
+
+/// What vectors depend on, beside the contents.
+fn key(encoder: &Encoder, version: &str) -> String {
+    let Encoder { location: _, layers, pooling, precision, tuning: _ } = encoder;
+    let mut parts = vec![json!(VERSION), json!(version), json!(layers), json!(pooling)];
+    // Floats go without saying: what an earlier release read of them is still read.
+    parts.extend((*precision != Precision::Float32).then(|| json!(precision)));
+    hash(json!(parts).to_string().as_bytes())
 }
 
 /// Which contents' vectors are numbers.

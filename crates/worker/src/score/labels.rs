@@ -9,7 +9,7 @@ use crate::words::terms;
 /// Words of a reason.
 const SHARED: usize = 3;
 /// A word of more than this share of the items says nothing of two that have it.
-const MOST_ITEMS: f64 = 0.1;
+const MOST_ITEMS: f64 = 0.05;
 
 /// The items' categories and terms: categories first, of each the rarest ones first.
 pub(super) struct Labels {
@@ -72,7 +72,7 @@ mod tests {
     fn labels() -> Labels {
         let texts = ["The Sheriff rides western", "The sheriff sleeps", "The droid", "the droid and the sheriff"];
         let categories = [&["western", "drama"][..], &["western", "drama"], &["drama"], &["space"]];
-        let filler = (0..36).map(|item| (Some(format!("the {item}")), Vec::new()));
+        let filler = (0..66).map(|item| (Some(format!("the {item}")), Vec::new()));
         let told = texts.iter().zip(categories).map(|(text, categories)| {
             (Some((*text).to_owned()), categories.iter().map(|name| (*name).to_owned()).collect())
         });

@@ -182,7 +182,9 @@ impl Shard<'_> {
             let reason = "nothing is known of any item that its catalogue lists";
             return Err(TaskError::Configuration(format!("tenant {}: {reason}", tenant.name)));
         }
-        let popular = Popular::new(&self.model.catalogue.counts, self.allowed);
+        // Cold items are nobody's.
+        let trained = &self.model.catalogue.counts[..self.model.vae.config().items];
+        let popular = Popular::new(trained, self.allowed);
         let shows_people = self.context.index == 0 && tenant.report_people > 0;
         let labels = (tenant.explanations || shows_people).then(|| Labels::of(&self.model.catalogue));
         let labels = labels.as_ref();

@@ -9,11 +9,14 @@ pub(super) struct Popular {
 }
 
 impl Popular {
-    /// The items of a catalogue, those of `allowed` only where it is given. Of equally many users the smaller item
+    /// Items that people have, by how many; those of `allowed` only where it is given. Of equally many users the smaller item
     /// comes first.
     pub(super) fn new(counts: &[u64], allowed: Option<&[i64]>) -> Self {
         let mut ranked: Vec<(u32, u64)> = match allowed {
-            Some(allowed) => allowed.iter().map(|item| (*item as u32, counts[*item as usize])).collect(),
+            Some(allowed) => {
+                let own = |item: &i64| Some((*item as u32, *counts.get(*item as usize)?));
+                allowed.iter().filter_map(own).collect()
+            }
             None => (0..).zip(counts.iter().copied()).collect(),
         };
         ranked.sort_by_key(|(item, count)| (std::cmp::Reverse(*count), *item));
@@ -45,6 +48,6 @@ mod tests {
         let counts = [3, 9, 9, 0];
         assert_eq!(items(&Popular::new(&counts, None).recommend(&[], 3)), [1, 2, 0]);
         assert_eq!(items(&Popular::new(&counts, None).recommend(&[1], 9)), [2, 0, 3]);
-        assert_eq!(items(&Popular::new(&counts, Some(&[0, 3])).recommend(&[], 9)), [0, 3]);
+        assert_eq!(items(&Popular::new(&counts, Some(&[0, 3, 4])).recommend(&[], 9)), [0, 3], "there is no item 4");
     }
 }

@@ -240,9 +240,9 @@ impl Rank<'_> {
     fn contents(&self, storage: &Store, notices: &mut Vec<String>) -> Result<Option<Contents>, TaskError> {
         let TrainTask { job, dataset, .. } = self.task;
         let Some(content) = &job.model.content else { return Ok(None) };
-        let report = |message: String| {
+        let report = |message: String, percent: f64| {
             if self.arguments.rank == 0 {
-                let progress = Progress { message, ..Progress::new(TaskKind::Train) };
+                let progress = Progress { message, percent, ..Progress::new(TaskKind::Train) };
                 write_progress(&self.arguments.progress, &progress);
             }
         };
@@ -257,7 +257,7 @@ impl Rank<'_> {
         if contained.vectors.is_empty() {
             return Ok(Some(Contents { placement: None, counts }));
         }
-        report("placing items".into());
+        report("placing items".into(), 100.0);
         let facets = job.model.facets as usize;
         let placement = ContentPlacement::cluster(&contained.vectors, counts.len(), facets, job.training.seed)?;
         Ok(Some(Contents { placement: Some(placement), counts }))
@@ -272,7 +272,7 @@ impl Rank<'_> {
         self.runtime.block_on(async {
             let dataset = Dataset::open(storage, dataset).await?;
             let catalogue = content::catalogue(&dataset, &job.model).await?;
-            content::tuned(content, &self.reader(storage, &catalogue, &|_| ()), job.training.seed).await
+            content::tuned(content, &self.reader(storage, &catalogue, &|_, _| ()), job.training.seed).await
         })
     }
 
@@ -280,7 +280,7 @@ impl Rank<'_> {
         &'a self,
         storage: &'a Store,
         catalogue: &'a Catalogue,
-        report: &'a dyn Fn(String),
+        report: &'a dyn Fn(String, f64),
     ) -> content::Reader<'a> {
         content::Reader {
             storage,
