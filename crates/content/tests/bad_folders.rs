@@ -7,7 +7,7 @@ use rstest::rstest;
 use safetensors::tensor::{SafeTensors, TensorView, serialize};
 use serde_json::{Value, json};
 use tch::Device;
-use teasel_content::{Options, Pooling, Precision, TextEncoder, Transformer};
+use teasel_content::{ContentError, Options, Pooling, Precision, TextEncoder, Transformer};
 use tempfile::TempDir;
 
 /// A copy of a good folder, in which something was changed.
@@ -172,4 +172,20 @@ fn absurd_sizes_are_refused(#[case] family: &str, #[case] field: &str, #[case] v
     });
     let message = Transformer::open(folder.path(), Device::Cpu, Precision::Float32).unwrap_err().to_string();
     assert!(message.contains(named), "{message}");
+}
+
+#[test]
+fn a_text_without_a_token_is_named() {
+    let folder = changed("bert", |folder| {
+        let file = folder.join("tokenizer.json");
+        let mut tokenizer: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+        // Nothing is put around texts.
+        tokenizer["post_processor"] = Value::Null;
+        std::fs::write(file, tokenizer.to_string()).unwrap();
+    });
+    let encoder = TextEncoder::open(folder.path(), Device::Cpu, Options::new(Pooling::Mean)).unwrap();
+    match encoder.encode(&["love", "  "]).unwrap_err() {
+        ContentError::Item { item: 1, reason } => assert!(reason.contains("no token"), "{reason}"),
+        other => panic!("{other}"),
+    }
 }

@@ -246,3 +246,21 @@ async fn held_out_users_of_whom_nothing_is_known_are_refused() {
     assert_says(&error, ExitCode::BadData, &["strangers.csv", "1 user"]);
     assert!(!folder.is_committed());
 }
+
+#[rstest]
+#[case::not_utf_8(b"item,title\ni1,good\ni2,\xff\xfe\n", &["items.csv", "row 2"])]
+#[case::absent(b"item,name\ni1,good\n", &["items.csv", "title"])]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_text_of_items_that_cannot_be_read_is_named(#[case] items: &[u8], #[case] fragments: &[&str]) {
+    let folder = Folder::new();
+    folder.raw("items.csv", items.to_vec());
+    let rows: String = (0..200).map(|row| format!("u{},i{}\n", row % 20, row / 20)).collect();
+    folder.raw("x.csv", format!("user,item\n{rows}"));
+    let data = folder.data("x.csv", |data| {
+        data["items"] = json!({
+            "location": {"uri": folder.uri("raw/items.csv")}, "format": null, "categorySeparator": "|",
+            "columns": {"item": "item", "text": ["title"], "image": null, "categories": null},
+        });
+    });
+    assert_says(&folder.prepare(&data, &[]).await.unwrap_err(), ExitCode::BadData, fragments);
+}

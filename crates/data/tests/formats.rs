@@ -152,7 +152,7 @@ async fn every_format_and_compression_gives_the_same_dataset() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn categories_are_a_separated_text_or_a_list() {
+async fn categories_are_a_separated_text_or_a_list_and_texts_may_be_either() {
     let folder = Folder::new();
     let rows: String = (0..200).map(|row| format!("u{},i{}\n", row % 20, row / 20)).collect();
     folder.raw("x.csv", format!("user,item\n{rows}"));
@@ -168,11 +168,13 @@ async fn categories_are_a_separated_text_or_a_list() {
         .raw("items.parquet", table(&batch))
         .raw("items.csv", "item,title,genres\ni1,One,a b| c\ni2,,\nunknown,None,d\n")
         .raw("items.jsonl", "{\"item\":\"i1\",\"title\":\"One\",\"genres\":[\"a b\",\"c\"]}\n{\"item\":\"i2\"}\n");
-    for file in ["items.parquet", "items.csv", "items.jsonl"] {
+    for (file, text) in
+        [("items.parquet", "One\na b, c"), ("items.csv", "One\na b| c"), ("items.jsonl", "One\na b, c")]
+    {
         let data = folder.data("x.csv", |data| {
             data["items"] = json!({
                 "location": {"uri": folder.uri(&format!("raw/{file}"))}, "format": null, "categorySeparator": "|",
-                "columns": {"item": "item", "text": ["title"], "image": null, "categories": "genres"},
+                "columns": {"item": "item", "text": ["title", "genres"], "image": null, "categories": "genres"},
             });
         });
         let prepared = folder.prepare(&data, &[]).await.unwrap_or_else(|error| panic!("{file}: {error}"));
@@ -181,7 +183,7 @@ async fn categories_are_a_separated_text_or_a_list() {
         let index = catalogue.index();
         let (one, two) = (index["i1"] as usize, index["i2"] as usize);
         assert_eq!(catalogue.categories[one], ["a b", "c"], "{file}");
-        assert_eq!(catalogue.texts[one].as_deref(), Some("One"), "{file}");
+        assert_eq!(catalogue.texts[one].as_deref(), Some(text), "{file}");
         assert!(catalogue.categories[two].is_empty() && catalogue.texts[two].is_none(), "{file}");
         assert_eq!(prepared.report.items_without_metadata, 8, "{file}");
     }
