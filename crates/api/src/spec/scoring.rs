@@ -25,7 +25,8 @@ pub struct ScoringSpec {
     /// report shows some people's lists on a page beside each tenant's lists. Unset means none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report: Option<ListReportSpec>,
-    /// compression makes scoring faster and what it reads of items smaller, at some cost of NDCG. Unset means none.
+    /// compression makes what scoring reads of items smaller, and with fewer facets scoring faster, at some cost of NDCG. Unset
+    /// means none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compression: Option<CompressionSpec>,
     /// shards is into how many parts each tenant's users are cut. Defaults to 1.
