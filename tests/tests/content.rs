@@ -323,3 +323,44 @@ fn an_encoder_is_adapted_and_checkpoints_hold_what_is(#[case] tuning: Value, #[c
         expected => assert_eq!(count, expected, "of {all}"),
     }
 }
+
+#[rstest]
+#[case::fail("Fail", 65)]
+#[case::skip("Skip", 0)]
+fn an_image_that_breaks_while_its_encoder_is_adapted_ends_the_run_or_leaves_its_item_where_it_is(
+    #[case] on_bad_items: &str,
+    #[case] code: i32,
+) {
+    let project = Project::generate(240, 50, 3600);
+    let changed: Vec<String> = items(&project)
+        .into_iter()
+        .enumerate()
+        .map(|(line, text)| if line == 0 { text + ",poster" } else { format!("{text},{line}.image") })
+        .collect();
+    write_items(&project, &changed);
+    for line in 1..changed.len() {
+        let picture = if line % 2 == 0 { "picture.png" } else { "picture.jpg" };
+        std::fs::copy(encoder("images").join(picture), project.path(&format!("{line}.image"))).unwrap();
+    }
+    let content = json!({
+        "image": {"encoder": {"location": {"uri": encoder("vit")}}, "tuning": {"type": "LowRank"}},
+        "onBadItems": on_bad_items,
+    });
+    let run = |resume_from: Option<&str>| {
+        let file = job(&project, "films", &content, |spec| {
+            spec["data"]["items"]["columns"]["image"] = json!("poster");
+            if let Some(run) = resume_from {
+                spec["training"]["resumeFrom"] = json!({"run": run});
+            }
+        });
+        project.teasel(&["run", "--json", "--fresh", file.to_str().unwrap()])
+    };
+    let first = run(None).json();
+    // A run that goes on from another one reads nothing but what it adapts.
+    std::fs::write(project.path("3.image"), "no picture").unwrap();
+    let ended = run(first["run"].as_str());
+    assert_eq!(ended.status.code(), Some(code), "{}", ended.err);
+    let id = changed[3].split(',').next().unwrap();
+    let named = ended.err.contains(&format!("data.items: the image of item {id} has changed: "));
+    assert_eq!(named, code != 0, "{}", ended.err);
+}

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use futures::stream::{self, StreamExt, TryStreamExt};
 use tch::{Device, Tensor};
-use teasel_api::resolved::{Content as Spec, Encoder, Tuning};
+use teasel_api::resolved::{Content as Spec, Encoder, OnBadItems, Tuning};
 use teasel_content::ContentError;
 use teasel_data::Catalogue;
 use teasel_storage::Store;
@@ -32,6 +32,7 @@ pub(crate) struct Tuned {
     /// Their ids, for errors.
     ids: Vec<String>,
     images: Option<Store>,
+    on_bad_items: OnBadItems,
     folder: EncoderFolder,
     here: LocalFolder,
 }
@@ -56,7 +57,8 @@ pub(crate) async fn tuned(content: &Spec, reader: &Reader<'_>, seed: u64) -> Res
         opened.tune(tuning, seed).map_err(|error| folder.explain(error, &here))?;
         let (contents, images) = contents(kind, reader).await?;
         let (tuning, ids) = (tuning.clone(), reader.catalogue.ids.clone());
-        found.push(Tuned { kind, tuning, sources, opened, contents, ids, images, folder, here });
+        let on_bad_items = content.on_bad_items;
+        found.push(Tuned { kind, tuning, sources, opened, contents, ids, images, on_bad_items, folder, here });
     }
     Ok(found)
 }
@@ -100,32 +102,53 @@ impl Tuned {
         self.opened.shape()
     }
 
-    /// Vectors of the contents of `items`, `[items, layers, width]`, from which gradients reach what is adapted.
+    /// Vectors of the contents of `items`, `[read, layers, width]`, from which gradients reach what is adapted, and the places
+    /// of those that were read among `items`: all of them, unless the job skips what can't be read any more.
     ///
     /// # Errors
-    /// [`TaskError::Content`] where a content can't be read any more.
-    pub(crate) fn read(&self, items: &[i64], runtime: &Handle) -> Result<Tensor, TaskError> {
+    /// [`TaskError::Content`] where a content can't be read any more, and the job doesn't skip those.
+    pub(crate) fn read(&self, items: &[i64], runtime: &Handle) -> Result<(Tensor, Vec<i64>), TaskError> {
         let inputs = stream::iter(items).map(|item| self.input(*item)).buffered(FETCHED_AT_ONCE);
-        let inputs: Vec<Vec<u8>> = runtime.block_on(inputs.try_collect())?;
-        let inputs: Vec<&[u8]> = inputs.iter().map(Vec::as_slice).collect();
-        self.opened.encode(&inputs).map_err(|error| match error {
-            ContentError::Item { item, reason } if item < items.len() => self.changed(items[item], &reason),
-            error => self.folder.explain(error, &self.here),
-        })
+        let inputs: Vec<Result<Vec<u8>, String>> = runtime.block_on(inputs.try_collect())?;
+        let mut given: Vec<(usize, Vec<u8>)> = Vec::with_capacity(items.len());
+        for (place, input) in inputs.into_iter().enumerate() {
+            match input {
+                Ok(bytes) => given.push((place, bytes)),
+                Err(reason) => self.refuse(items[place], &reason)?,
+            }
+        }
+        loop {
+            let bytes: Vec<&[u8]> = given.iter().map(|(_, bytes)| bytes.as_slice()).collect();
+            match self.opened.encode(&bytes) {
+                Ok(vectors) => return Ok((vectors, given.iter().map(|(place, _)| *place as i64).collect())),
+                Err(ContentError::Item { item, reason }) if item < given.len() => {
+                    let (place, _) = given.remove(item);
+                    self.refuse(items[place], &reason)?;
+                }
+                Err(error) => return Err(self.folder.explain(error, &self.here)),
+            }
+        }
     }
 
-    async fn input(&self, item: i64) -> Result<Vec<u8>, TaskError> {
+    async fn input(&self, item: i64) -> Result<Result<Vec<u8>, String>, TaskError> {
         let content = usize::try_from(item).ok().and_then(|item| self.contents.get(item));
         let Some(Some(content)) = content else {
             return Err(TaskError::bug(format!("item {item} has no {}", self.kind)));
         };
-        content.input(self.images.as_ref()).await?.map_err(|reason| self.changed(item, &reason))
+        content.input(self.images.as_ref()).await
     }
 
-    /// A content that was read before training and can't be any more.
-    fn changed(&self, item: i64, reason: &str) -> TaskError {
+    /// A content that was read before training and can't be any more ends the task, or the item stays where it is.
+    fn refuse(&self, item: i64, reason: &str) -> Result<(), TaskError> {
         let id = usize::try_from(item).ok().and_then(|item| self.ids.get(item)).map_or("?", String::as_str);
-        TaskError::Content(format!("data.items: the {} of item {id} has changed: {reason}", self.kind))
+        let message = format!("data.items: the {} of item {id} has changed: {reason}", self.kind);
+        match self.on_bad_items {
+            OnBadItems::Fail => Err(TaskError::Content(message)),
+            OnBadItems::Skip => {
+                tracing::warn!("{message}; it stays where it is");
+                Ok(())
+            }
+        }
     }
 
     /// What decides the encoder's own weights, as numbers of a checkpoint.

@@ -136,18 +136,29 @@ impl Tuner {
         let bound = |rank: u32| items.len() * rank as usize / group.world() as usize;
         let start = bound(group.rank());
         let own = &items[start..bound(group.rank() + 1)];
-        let vectors = self.encoder.read(own, &self.runtime)?;
+        let (vectors, read) = self.encoder.read(own, &self.runtime)?;
         let layers = self.anchors.iter().zip(0..);
         let cosines = layers
             .map(|(anchors, layer)| Ok(anchors.cosines(&vectors.f_select(1, layer)?)?))
             .collect::<Result<Vec<_>, TaskError>>()?;
         let own = Tensor::f_stack(&cosines, 0)?;
-        let shape = [own.size()[0], own.size()[1], items.len() as i64];
-        let all = Tensor::f_zeros(shape, (Kind::Float, own.device()))?;
-        all.f_narrow(2, start as i64, own.size()[2])?.f_copy_(&own.f_detach()?)?;
-        group.all_reduce(&[&all], Operation::Sum)?;
-        model.place_anew(self.encoder.sources.clone(), &items, &all)?;
-        self.pending = Some(Pending { items, own, start: start as i64 });
+        let (count, place) = (items.len() as i64, (Kind::Float, own.device()));
+        let all = Tensor::f_zeros([own.size()[0], own.size()[1], count], place)?;
+        let is_read = Tensor::f_zeros([count], place)?;
+        let columns: Vec<i64> = read.iter().map(|place| start as i64 + place).collect();
+        let columns = Tensor::f_from_slice(&columns)?.f_to_device(own.device())?;
+        let _ = all.shallow_clone().f_index_copy_(2, &columns, &own.f_detach()?)?;
+        let _ = is_read.shallow_clone().f_index_fill_(0, &columns, 1.0)?;
+        group.all_reduce(&[&all, &is_read], Operation::Sum)?;
+        // What can't be read any more stays where it is.
+        let columns = is_read.f_nonzero()?.f_view([-1])?;
+        let columns_here = columns.f_to_device(Device::Cpu)?;
+        let mut places = vec![0_i64; columns_here.numel()];
+        columns_here.f_copy_data(&mut places, columns_here.numel())?;
+        let start = places.partition_point(|place| *place < start as i64) as i64;
+        let items: Vec<i64> = places.into_iter().map(|place| items[place as usize]).collect();
+        model.place_anew(self.encoder.sources.clone(), &items, &all.f_index_select(2, &columns)?)?;
+        self.pending = Some(Pending { items, own, start });
         Ok(())
     }
 
