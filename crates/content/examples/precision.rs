@@ -20,6 +20,8 @@ fn main() -> Result<()> {
     let text = std::fs::read_to_string(&file).with_context(|| file.clone())?;
     let texts: Vec<&str> = text.lines().collect();
 
+    // The first one brings libraries with it.
+    let _first = open(&folder, Precision::Int8)?;
     let (integers, of_integers) = open(&folder, Precision::Int8)?;
     let (floats, of_floats) = open(&folder, Precision::Float32)?;
     println!("memory: {of_integers} MiB in 8 bits, {of_floats} MiB in 32");

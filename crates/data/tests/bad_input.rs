@@ -253,7 +253,7 @@ async fn held_out_users_of_whom_nothing_is_known_are_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_text_of_items_that_cannot_be_read_is_named(#[case] items: &[u8], #[case] fragments: &[&str]) {
     let folder = Folder::new();
-    folder.raw("items.csv", items.to_vec());
+    folder.raw("items.csv", items);
     let rows: String = (0..200).map(|row| format!("u{},i{}\n", row % 20, row / 20)).collect();
     folder.raw("x.csv", format!("user,item\n{rows}"));
     let data = folder.data("x.csv", |data| {

@@ -10,9 +10,9 @@ use crate::error::{ContentError, Result};
 pub enum Precision {
     /// A 32-bit float.
     Float32,
-    /// An 8-bit integer (of matrices that are multiplied with, 7 of the bits), for a quarter of the memory. Rows have steps of their own, and so has each token that a
-    /// matrix is multiplied with, by its own largest number (dynamic quantisation: Yao et al. 2022, "ZeroQuant"). Products
-    /// are summed as integers.
+    /// An 8-bit integer (of matrices that are multiplied with, 7 of the bits), for a quarter of the memory. Rows have steps of
+    /// their own, and so has each token that a matrix is multiplied with, by its own largest number (dynamic quantisation:
+    /// Yao et al. 2022, "ZeroQuant"). Products are summed as integers.
     Int8,
 }
 
