@@ -1,4 +1,4 @@
-//! Measures an encoder of texts in 8 bits beside the same in 32: how near its vectors are, time and memory.
+//! Measures an encoder of texts in 8 bits beside the same in 32: how near its vectors are, and how fast it is.
 //!
 //! `cargo run -p teasel-content --example precision -- FOLDER FILE`, where each line of `FILE` is a text. Threads are
 //! libtorch's: `OMP_NUM_THREADS`.
@@ -20,11 +20,11 @@ fn main() -> Result<()> {
     let text = std::fs::read_to_string(&file).with_context(|| file.clone())?;
     let texts: Vec<&str> = text.lines().collect();
 
-    // The first one brings libraries with it.
-    let _first = open(&folder, Precision::Int8)?;
-    let (integers, of_integers) = open(&folder, Precision::Int8)?;
-    let (floats, of_floats) = open(&folder, Precision::Float32)?;
-    println!("memory: {of_integers} MiB in 8 bits, {of_floats} MiB in 32");
+    let open = |precision| {
+        let options = Options { precision, ..Options::new(Pooling::Mean) };
+        TextEncoder::open(Path::new(&folder), Device::Cpu, options)
+    };
+    let (integers, floats) = (open(Precision::Int8)?, open(Precision::Float32)?);
 
     let cosines = cosines(&integers.encode(&texts)?, &floats.encode(&texts)?)?;
     let (mean, least) = (cosines.f_mean(Kind::Double)?, cosines.f_min()?);
@@ -41,21 +41,6 @@ fn main() -> Result<()> {
     let count = texts.len();
     println!("{count} texts: {eight:.3} s in 8 bits, {thirty_two:.3} s in 32; {:.2} times as fast", median(ratios));
     Ok(())
-}
-
-/// An encoder, and the MiB that it needs.
-fn open(folder: &str, precision: Precision) -> Result<(TextEncoder, usize)> {
-    let before = resident()?;
-    let options = Options { precision, ..Options::new(Pooling::Mean) };
-    let encoder = TextEncoder::open(Path::new(folder), Device::Cpu, options)?;
-    Ok((encoder, resident()?.saturating_sub(before)))
-}
-
-/// This process's memory in MiB.
-fn resident() -> Result<usize> {
-    let status = std::fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
-    Ok(line.trim().trim_end_matches(" kB").parse::<usize>()? / 1024)
 }
 
 fn read(encoder: &TextEncoder, texts: &[&str]) -> Result<Duration> {
