@@ -3,14 +3,13 @@
 
 use tch::{Device, Kind, Tensor};
 
+use crate::config::COMPONENTS;
 use crate::consumers::item_vectors;
 use crate::error::{ModelError, Result};
 use crate::parameters::{Constant, Parameters};
 use crate::place::read;
 use crate::ridge::Ridge;
 
-/// Numbers that are kept of an item's content.
-pub(crate) const WIDTH: i64 = 128;
 /// Vectors beyond these that make them exact.
 const OVERSAMPLING: i64 = 16;
 /// How much more an item counts that more people have, as an exponent of their number. What is learnt of an item tells how
@@ -22,22 +21,22 @@ const POPULARITY: f64 = 0.2;
 const PENALTIES: [f64; 5] = [0.3, 1.0, 3.0, 10.0, 30.0];
 
 /// The main directions (principal components) of the contents of the first `trained` items, and what all items are in
-/// these: `[items, WIDTH]`. `directions` are the sources' vectors, `[items, width]`, taken from their means.
+/// these: `[items, COMPONENTS]`. `directions` are the sources' vectors, `[items, width]`, taken from their means.
 pub(crate) fn components(directions: &[&Tensor], trained: i64, seed: u64) -> Result<Tensor> {
     let all = Tensor::f_cat(directions, 1)?;
     let (items, width) = (all.size()[0], all.size()[1]);
     let own = all.f_narrow(0, 0, trained)?;
-    let rank = (WIDTH + OVERSAMPLING).min(width).min(trained);
+    let rank = (COMPONENTS + OVERSAMPLING).min(width).min(trained);
     let main = item_vectors(width as usize, rank as usize, seed, |basis: &Tensor| -> Result<Tensor> {
         Ok(own.f_transpose(0, 1)?.f_mm(&own.f_mm(basis)?)?)
     })?;
     // The largest come last.
-    let kept = main.size()[1].min(WIDTH);
+    let kept = main.size()[1].min(COMPONENTS);
     let main = main.f_narrow(1, main.size()[1] - kept, kept)?;
     let length =
         main.f_square()?.f_sum_dim_intlist(0, true, Kind::Float)?.f_sqrt()?.f_clamp_min(f64::from(f32::EPSILON))?;
     let told = all.f_mm(&main.f_div(&length)?)?;
-    let padding = Tensor::f_zeros([items, WIDTH - kept], (Kind::Float, Device::Cpu))?;
+    let padding = Tensor::f_zeros([items, COMPONENTS - kept], (Kind::Float, Device::Cpu))?;
     Ok(Tensor::f_cat(&[told, padding], 1)?)
 }
 
@@ -118,7 +117,7 @@ mod tests {
         let contents = numbers(1, 60, 6);
         let learnt = contents.mm(&numbers(2, 6, 3)) + 2.0;
         let components = components(&[&contents.narrow(1, 0, 4), &contents.narrow(1, 4, 2)], 50, 1).unwrap();
-        assert_eq!(components.size(), [60, WIDTH]);
+        assert_eq!(components.size(), [60, COMPONENTS]);
         let known = Tensor::ones([60], (Kind::Float, Device::Cpu));
         let told = rows(&components, &known, &known, &learnt.narrow(0, 0, 50)).unwrap();
         let difference = (told - learnt.narrow(0, 50, 10)).abs().max().double_value(&[]);

@@ -4,6 +4,9 @@ use teasel_api::resolved;
 
 use crate::error::{ModelError, Result};
 
+/// Numbers that are kept of an item's content, where items are known of which there is nothing else.
+pub(crate) const COMPONENTS: i64 = 128;
+
 /// How behaviour is explained.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Likelihood {

@@ -5,8 +5,7 @@ use std::borrow::Cow;
 use safetensors::tensor::{Dtype, SafeTensors, View, serialize};
 use tch::{Kind, Tensor};
 
-use crate::cold;
-use crate::config::{Config, Likelihood};
+use crate::config::{COMPONENTS, Config, Likelihood};
 use crate::error::{ModelError, Result};
 use crate::noise;
 use crate::place::{Place, read};
@@ -215,7 +214,7 @@ fn constants(config: &Config) -> Vec<(Constant, &'static str, Vec<i64>)> {
     ];
     if content.cold_items > 0 {
         constants.extend([
-            (Constant::Contents, "content.components", vec![items, cold::WIDTH]),
+            (Constant::Contents, "content.components", vec![items, COMPONENTS]),
             (Constant::Counts, "content.counts", vec![items]),
         ]);
     }

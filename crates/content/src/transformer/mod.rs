@@ -7,6 +7,7 @@ mod embeddings;
 mod layers;
 mod precision;
 mod rotary;
+mod tune;
 mod tuning;
 
 use std::path::Path;
