@@ -367,4 +367,21 @@ fn an_image_that_breaks_while_its_encoder_is_adapted_ends_the_run_or_leaves_its_
     let id = changed[3].split(',').next().unwrap();
     let named = ended.err.contains(&format!("data.items: the image of item {id} has changed: "));
     assert_eq!(named, code != 0, "{}", ended.err);
+    if code == 0 {
+        let cosines = |run: &Value| {
+            let model = runs::model(&project.path("films-storage"), run["run"].as_str().unwrap());
+            let model = SafeTensors::deserialize(&model).unwrap();
+            let stored = model.tensor("content.cosines").unwrap();
+            let items = stored.shape()[2];
+            let rows: Vec<Vec<[u8; 4]>> = stored
+                .data()
+                .chunks_exact(4 * items)
+                .map(|row| row.chunks_exact(4).map(|number| number.try_into().unwrap()).collect())
+                .collect();
+            (0..items).map(|item| rows.iter().map(|row| row[item]).collect()).collect::<Vec<Vec<[u8; 4]>>>()
+        };
+        let (before, after) = (cosines(&first), cosines(&ended.json()));
+        let stayed = before.iter().zip(&after).filter(|(before, after)| before == after).count();
+        assert_eq!(stayed, 1, "of {}", before.len());
+    }
 }

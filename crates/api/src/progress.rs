@@ -24,7 +24,7 @@ pub struct Progress {
     /// Steps of an epoch.
     #[serde(default)]
     pub steps: u64,
-    /// Share of the task's work that is done, 0 to 100.
+    /// Share of the task's work that is done, 0 to 100; before the first step of training, of the items that are read.
     #[serde(default)]
     pub percent: f64,
     /// Users trained on or scored per second.

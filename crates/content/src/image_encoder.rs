@@ -71,7 +71,7 @@ impl ImageEncoder {
     /// [`ContentError::Item`] where an image doesn't decode.
     pub fn encode(&self, images: &[&[u8]]) -> Result<Tensor> {
         let device = self.transformer.device();
-        // All before the first is read: who leaves out a bad one and calls again hasn't waited for the others.
+        // All before the first is read: a bad one costs those before it no pass through the encoder.
         let prepare = |(item, image): (usize, &&[u8])| {
             self.preparation.prepare(image).map_err(|reason| ContentError::Item { item, reason })
         };

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use tch::{Device, Tensor};
-use tokenizers::{Tokenizer, TruncationParams};
+use tokenizers::{PostProcessor, Tokenizer, TruncationParams};
 
 use crate::Options;
 use crate::error::{ContentError, Result};
@@ -47,6 +47,10 @@ impl TextEncoder {
         let mut tokenizer = Tokenizer::from_file(&file).map_err(|error| refuse(error.to_string()))?;
         let stated = LIMITS.iter().filter_map(|(file, field)| limit(&folder.join(file), field));
         let longest = stated.chain(transformer.longest().map(|longest| longest as usize)).min();
+        let added = tokenizer.get_post_processor().map_or(0, |processor| processor.added_tokens(false));
+        if let Some(longest) = longest.filter(|longest| *longest <= added) {
+            return Err(refuse(format!("texts of {longest} tokens have no room beside the {added} that it adds")));
+        }
         let truncation = longest.map(|max_length| TruncationParams { max_length, ..TruncationParams::default() });
         tokenizer.with_truncation(truncation).map_err(|error| refuse(error.to_string()))?.with_padding(None);
         Ok(Self { transformer, tokenizer, file, layers, pooling: options.pooling })
@@ -76,7 +80,7 @@ impl TextEncoder {
     }
 
     /// The texts' vectors, `[texts, layers, width]`. Texts of like length are read together; what comes of a text doesn't
-    /// depend on the others, up to rounding.
+    /// depend on the others, up to rounding: in 8 bits, to a step.
     ///
     /// # Errors
     /// [`ContentError::Item`] where the tokenizer makes nothing of a text, [`ContentError::Encoder`] where it makes a token

@@ -147,20 +147,40 @@ fn a_token_that_the_transformer_does_not_know_is_named() {
 }
 
 #[rstest]
-#[case("llama", json!({"max_position_embeddings": 5}))]
-#[case("mistral", json!({"sliding_window": 5}))]
-#[case("qwen3", json!({"use_sliding_window": true, "sliding_window": 5}))]
+#[case("llama", json!({"max_position_embeddings": 7, "rope_parameters": null}))]
+#[case("llama", json!({"max_position_embeddings": 3, "rope_parameters": {"rope_type": "linear", "factor": 2.4}}))]
+#[case("mistral", json!({"sliding_window": 7}))]
+#[case("qwen3", json!({"use_sliding_window": true, "sliding_window": 7}))]
 fn a_text_is_cut_off_where_positions_or_windows_end(#[case] family: &str, #[case] fields: Value) {
-    let longest = |folder: &Path| Transformer::open(folder, Device::Cpu, Precision::Float32).unwrap().longest();
     let folder = changed(family, |folder| {
         fields.as_object().unwrap().iter().for_each(|(field, value)| edit(folder, field, value.clone()));
+        std::fs::copy("tests/models/bert/tokenizer.json", folder.join("tokenizer.json")).unwrap();
     });
-    assert_eq!(longest(folder.path()), Some(5));
+    let encoder = TextEncoder::open(folder.path(), Device::Cpu, Options::new(Pooling::Mean)).unwrap();
+    let read = |text: &str| encoder.encode(&[text]).unwrap();
+    // The tokenizer adds two.
+    assert_eq!(read("the night of the stars in space"), read("the night of the stars and of war"));
+    assert_ne!(read("the night of the stars"), read("the night of the war"));
+}
+
+#[rstest]
+#[case(1, false)]
+#[case(2, false)]
+#[case(3, true)]
+fn a_limit_without_room_for_a_text_is_refused(#[case] limit: u32, #[case] is_good: bool) {
+    let folder = changed("bert", |folder| {
+        let limits = json!({"max_seq_length": limit}).to_string();
+        std::fs::write(folder.join("sentence_bert_config.json"), limits).unwrap();
+    });
+    match TextEncoder::open(folder.path(), Device::Cpu, Options::new(Pooling::Mean)) {
+        Ok(encoder) => assert!(is_good && encoder.encode(&["love"]).is_ok()),
+        Err(error) => assert!(!is_good && error.to_string().contains("have no room beside the 2"), "{error}"),
+    }
 }
 
 #[rstest]
 #[case("clip", "vision_config", json!(3), "config.json: ")]
-#[case("vit", "image_size", json!(1_u64 << 39), "isn't made of patches")]
+#[case("vit", "image_size", json!(1_u64 << 39), "the most are 8192")]
 #[case("vit", "num_channels", json!(4), "4 colours")]
 #[case("roberta", "max_position_embeddings", json!(1), "no room for a token")]
 fn absurd_sizes_are_refused(#[case] family: &str, #[case] field: &str, #[case] value: Value, #[case] named: &str) {

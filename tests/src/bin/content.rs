@@ -2,9 +2,8 @@
 //! seeds, and tells what facets are like, what that costs, where films go whose text is hidden, and how films are recommended
 //! that nobody trains with:
 //!
-//! Ends with 1 where a mean is below what the product promises.
-//!
-//! `cargo run -p teasel-tests --bin content -- [--splits 5] [--seeds 3]`, after `scripts/movielens-100k`.
+//! `cargo run -p teasel-tests --bin content -- [--splits 5] [--seeds 3]`, after `scripts/movielens-100k`. Ends with 1
+//! where a mean is below what the product promises.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -122,7 +122,7 @@ pub struct ItemColumnsSpec {
     /// item is the column that says which item.
     #[schemars(length(min = 1))]
     pub item: String,
-    /// text lists columns of text, which are joined by a line break. Unset means none.
+    /// text lists columns of text, which are joined by a line break; a list in one is joined by commas. Unset means none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<Vec<String>>,
     /// image is the column with the path of an image. Unset means that there is none.

@@ -48,37 +48,46 @@ pub(super) fn gpt2(config: &Config<'_>) -> Result<Architecture> {
 
 pub(super) fn llama(config: &Config<'_>) -> Result<Architecture> {
     let biased = config.flag_or("attention_bias", false)?;
-    let longest = config.integer_or("max_position_embeddings", 2048)?;
-    of_llamas_form(config, Biases { projections: biased, output: biased }, false, longest)
+    let reach = Reach { positions: config.integer_or("max_position_embeddings", 2048)?, window: None };
+    of_llamas_form(config, Biases { projections: biased, output: biased }, false, reach)
 }
 
 pub(super) fn mistral(config: &Config<'_>) -> Result<Architecture> {
-    let longest = config.integer_or("max_position_embeddings", 131_072)?;
+    let positions = config.integer_or("max_position_embeddings", 131_072)?;
     // Its default is a window, and none has to be said.
     let window = match config.values.get("sliding_window") {
         None => Some(4096),
         Some(_) => config.integer_or_none("sliding_window")?,
     };
-    let longest = window.map_or(longest, |window| longest.min(window));
-    of_llamas_form(config, Biases::default(), false, longest)
+    of_llamas_form(config, Biases::default(), false, Reach { positions, window })
 }
 
 pub(super) fn qwen2(config: &Config<'_>) -> Result<Architecture> {
     let biases = Biases { projections: true, output: false };
-    of_llamas_form(config, biases, false, longest_of_qwen(config)?)
+    of_llamas_form(config, biases, false, reach_of_qwen(config)?)
 }
 
 pub(super) fn qwen3(config: &Config<'_>) -> Result<Architecture> {
     let biased = config.flag_or("attention_bias", false)?;
-    of_llamas_form(config, Biases { projections: biased, output: biased }, true, longest_of_qwen(config)?)
+    of_llamas_form(config, Biases { projections: biased, output: biased }, true, reach_of_qwen(config)?)
 }
 
-fn longest_of_qwen(config: &Config<'_>) -> Result<i64> {
-    let longest = config.integer_or("max_position_embeddings", 32_768)?;
-    Ok(match config.flag_or("use_sliding_window", false)? {
-        true => longest.min(config.integer_or("sliding_window", 4096)?),
-        false => longest,
-    })
+fn reach_of_qwen(config: &Config<'_>) -> Result<Reach> {
+    let positions = config.integer_or("max_position_embeddings", 32_768)?;
+    let window = match config.flag_or("use_sliding_window", false)? {
+        true => Some(config.integer_or("sliding_window", 4096)?),
+        false => None,
+    };
+    Ok(Reach { positions, window })
+}
+
+/// How long a text may be.
+#[derive(Clone, Copy)]
+struct Reach {
+    /// Tokens of the longest text that was trained on, before positions were scaled.
+    positions: i64,
+    /// Tokens that each one sees before it, where they aren't all.
+    window: Option<i64>,
 }
 
 /// Which of the attention's matrices have one.
@@ -88,8 +97,7 @@ struct Biases {
     output: bool,
 }
 
-/// `longest` is the number of tokens of a text up to which no token is beyond what others see, and all positions are known.
-fn of_llamas_form(config: &Config<'_>, biases: Biases, norms_heads: bool, longest: i64) -> Result<Architecture> {
+fn of_llamas_form(config: &Config<'_>, biases: Biases, norms_heads: bool, reach: Reach) -> Result<Architecture> {
     let (width, heads) = (config.integer("hidden_size")?, config.integer("num_attention_heads")?);
     let head_width = match config.integer_or_none("head_dim")? {
         Some(width) => width,
@@ -122,7 +130,7 @@ fn of_llamas_form(config: &Config<'_>, biases: Biases, norms_heads: bool, longes
                 output: Linear { name: "self_attn.o_proj", bias: biases.output },
                 head_norms: norms_heads.then_some(("self_attn.q_norm", "self_attn.k_norm")),
                 causal: true,
-                rotary: Some(rotary(config, longest)?),
+                rotary: Some(rotary(config, reach)?),
                 distances: None,
             },
             attention_norm: "input_layernorm",
@@ -143,7 +151,7 @@ fn of_llamas_form(config: &Config<'_>, biases: Biases, norms_heads: bool, longes
 }
 
 /// Since `transformers` 5 all of it lies in `rope_parameters`; before, the base lay beside `rope_scaling`.
-fn rotary(config: &Config<'_>, longest: i64) -> Result<Rotary> {
+fn rotary(config: &Config<'_>, reach: Reach) -> Result<Rotary> {
     config.only("partial_rotary_factor", json!(1.0))?;
     let field = if config.value("rope_parameters").is_some() { "rope_parameters" } else { "rope_scaling" };
     let empty = json!({});
@@ -167,5 +175,10 @@ fn rotary(config: &Config<'_>, longest: i64) -> Result<Rotary> {
             return Err(config.refuse(reason));
         }
     };
-    Ok(Rotary { base, scaling, longest })
+    // Checkpoints say how far positions went before they were divided.
+    let positions = match scaling {
+        Scaling::Linear { factor } => (reach.positions as f64 * factor.max(1.0)) as i64,
+        Scaling::Unscaled | Scaling::Llama3 { .. } => reach.positions,
+    };
+    Ok(Rotary { base, scaling, longest: reach.window.map_or(positions, |window| positions.min(window)) })
 }

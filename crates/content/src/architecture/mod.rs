@@ -124,7 +124,7 @@ pub(crate) struct Linear {
 pub(crate) struct Rotary {
     pub(crate) base: f64,
     pub(crate) scaling: Scaling,
-    /// Tokens of the longest text that was trained on, or of a window that texts are seen through, if that is shorter.
+    /// Tokens of the longest text that positions reach over, or of a window that texts are seen through, if that is shorter.
     pub(crate) longest: i64,
 }
 
@@ -275,10 +275,11 @@ impl Architecture {
             return Err(format!("rotary positions need an even width of a head, it is {}", attention.head_width));
         }
         match self.embeddings {
-            Embeddings::Patches { image, patch, .. }
-                if patch < 1 || !(patch..=LARGEST_IMAGE).contains(&image) || image % patch != 0 =>
-            {
+            Embeddings::Patches { image, patch, .. } if patch < 1 || image < patch || image % patch != 0 => {
                 return Err(format!("an image of {image} pixels isn't made of patches of {patch}"));
+            }
+            Embeddings::Patches { image, .. } if image > LARGEST_IMAGE => {
+                return Err(format!("an image of {image} pixels; the most are {LARGEST_IMAGE}"));
             }
             Embeddings::Patches { channels, .. } if channels != 3 => {
                 return Err(format!("an image of {channels} colours; supported are 3"));

@@ -28,7 +28,7 @@ use self::rotary::Rotary;
 pub use self::precision::Precision;
 pub use self::tuning::{Matrix, Tuning};
 
-/// Tokens that are read at once: as many as fit its caches, and as many as keep a GPU busy (BENCHMARKS.md).
+/// Tokens that are read at once: as many as fit a processor's caches, and as many as keep a GPU busy (BENCHMARKS.md).
 const TOKENS_ON_A_CPU: usize = 384;
 const TOKENS_ON_A_GPU: usize = 8192;
 

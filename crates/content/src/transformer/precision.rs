@@ -4,8 +4,8 @@ use tch::{Device, Kind, Tensor};
 
 use crate::error::{ContentError, Result};
 
-/// What a number of a transformer's matrices, its vocabulary among them, is held as. Biases, norms and positions are 32-bit
-/// floats always.
+/// What a number of the matrices of a transformer's blocks, and of its vocabulary, is held as. All else is 32-bit floats
+/// always.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Precision {
     /// A 32-bit float.
@@ -154,13 +154,16 @@ impl Quantised {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 mod tests {
+    use std::process::Command;
+
     use rstest::rstest;
 
+    use super::super::tuning::Fresh;
     use super::*;
 
-    fn random(shape: &[i64]) -> Tensor {
-        tch::manual_seed(3);
-        Tensor::randn(shape, (Kind::Float, Device::Cpu))
+    fn random(seed: u64, shape: &[i64]) -> Tensor {
+        let (last, others) = shape.split_last().unwrap();
+        Fresh::new(seed, Device::Cpu).uniform(others.iter().product(), *last).unwrap().view(shape)
     }
 
     /// Of the length of `expected`.
@@ -182,9 +185,9 @@ mod tests {
     fn products_of_eight_bits_are_near(#[case] shape: &[i64], #[values(true, false)] has_bias: bool) {
         // Rows of very different sizes: a step for all would leave nothing of the small ones.
         let sizes = Tensor::logspace(-3, 2, 24, 10.0, (Kind::Float, Device::Cpu));
-        let matrix = random(&[24, 64]) * sizes.view([24, 1]);
-        let bias = has_bias.then(|| random(&[24]) * &sizes);
-        let input = random(shape);
+        let matrix = random(1, &[24, 64]) * sizes.view([24, 1]);
+        let bias = has_bias.then(|| random(2, &[24]) * &sizes);
+        let input = random(3, shape);
         let linear = |precision| {
             let held = Held::matrix(matrix.shallow_clone(), precision).unwrap();
             held.linear(&input, bias.as_ref()).unwrap() / &sizes
@@ -197,7 +200,7 @@ mod tests {
 
     #[test]
     fn rows_and_parts_are_those_of_the_whole() {
-        let matrix = random(&[8, 16]);
+        let matrix = random(4, &[8, 16]);
         let _ = matrix.get(3).zero_();
         let table = Held::table(matrix.shallow_clone(), Precision::Int8).unwrap();
         let numbers = Tensor::from_slice(&[6_i64, 3, 3, 0]).view([2, 2]);
@@ -205,9 +208,29 @@ mod tests {
         let expected = matrix.index_select(0, &numbers.flatten(0, -1)).view([2, 2, 16]);
         assert!(error(&rows, &expected) < 0.01);
         let held = Held::matrix(matrix, Precision::Int8).unwrap();
-        let (input, part) = (random(&[20, 16]), held.part(2, 4).unwrap());
+        let (input, part) = (random(5, &[20, 16]), held.part(2, 4).unwrap());
         assert_eq!(part.shape().unwrap(), (4, 16));
         let whole = held.linear(&input, None).unwrap();
         assert_eq!(part.linear(&input, None).unwrap(), whole.narrow(-1, 2, 4));
+    }
+
+    #[test]
+    fn the_largest_products_are_summed_exactly() {
+        let ones = |rows| Tensor::ones([rows, 384], (Kind::Float, Device::Cpu));
+        for sign in [1.0, -1.0] {
+            let held = Held::matrix(ones(32) * sign, Precision::Int8).unwrap();
+            let found = held.linear(&ones(20), None).unwrap();
+            assert!((found - 384.0 * sign).abs().max().double_value(&[]) < 1e-3);
+        }
+    }
+
+    #[test]
+    fn processors_without_instructions_for_it_sum_exactly_as_well() {
+        let again = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "transformer::precision::tests::the_largest_products_are_summed_exactly"])
+            .env("ONEDNN_MAX_CPU_ISA", "AVX2")
+            .output()
+            .unwrap();
+        assert!(again.status.success() && String::from_utf8_lossy(&again.stdout).contains("1 passed"), "{again:?}");
     }
 }

@@ -126,7 +126,15 @@ fn cell(array: &ArrayRef, row: usize) -> Value<'_> {
         }
         DataType::List(_) => {
             let texts = array.as_list::<i32>().value(row);
-            Value::List(texts.as_string::<i32>().iter().flatten().map(str::to_owned).collect())
+            Value::List(
+                texts
+                    .as_string::<i32>()
+                    .iter()
+                    .flatten()
+                    .filter(|text| !text.is_empty())
+                    .map(str::to_owned)
+                    .collect(),
+            )
         }
         _ => Value::Missing,
     }

@@ -6,6 +6,8 @@ use tch::{Device, Tensor};
 use teasel_api::resolved::{Encoder, EncoderMatrix, Pooling, Precision, Tuning, TuningMethod};
 use teasel_content::{ContentError, ImageEncoder, Matrix, Options, TextEncoder};
 
+use crate::error::TaskError;
+
 /// An encoder of either kind.
 pub(super) enum Opened {
     Text(Box<TextEncoder>),
@@ -36,12 +38,34 @@ impl Opened {
     }
 
     /// Vectors of texts or images, `[inputs, layers, width]`.
-    pub(super) fn encode(&self, inputs: &[&[u8]]) -> Result<Tensor, ContentError> {
+    fn encode(&self, inputs: &[&[u8]]) -> Result<Tensor, ContentError> {
         match self {
             Opened::Image(encoder) => encoder.encode(inputs),
             Opened::Text(encoder) => {
                 let texts: Vec<_> = inputs.iter().map(|text| String::from_utf8_lossy(text)).collect();
                 encoder.encode(&texts.iter().map(AsRef::as_ref).collect::<Vec<_>>())
+            }
+        }
+    }
+
+    /// Vectors of those inputs that can be read. The others leave `inputs`: `refuse` hears of them, and may end the task.
+    ///
+    /// # Errors
+    /// Those of `refuse`, and what `explain` makes of others.
+    pub(super) fn encode_good<T>(
+        &self,
+        inputs: &mut Vec<(T, Vec<u8>)>,
+        explain: impl Fn(ContentError) -> TaskError,
+        mut refuse: impl FnMut(T, &str) -> Result<(), TaskError>,
+    ) -> Result<Tensor, TaskError> {
+        loop {
+            let bytes: Vec<&[u8]> = inputs.iter().map(|(_, bytes)| bytes.as_slice()).collect();
+            match self.encode(&bytes) {
+                Err(ContentError::Item { item, reason }) if item < inputs.len() => {
+                    let (own, _) = inputs.remove(item);
+                    refuse(own, &reason)?;
+                }
+                encoded => return encoded.map_err(explain),
             }
         }
     }

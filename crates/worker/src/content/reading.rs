@@ -7,7 +7,6 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
 use serde_json::json;
 use tch::{Device, Kind, Tensor};
 use teasel_api::resolved::{Encoder, OnBadItems, Precision};
-use teasel_content::ContentError;
 use teasel_model::ContentVectors;
 use teasel_storage::{FeaturePart, Features, StorageError, Store, nonce};
 
@@ -126,32 +125,22 @@ impl<'a> Reading<'a> {
                 Err(reason) => read.unreadable.push(self.refuse(hash, &reason)?),
             }
         }
-        while !inputs.is_empty() {
-            let bytes: Vec<&[u8]> = inputs.iter().map(|(_, bytes)| &bytes[..]).collect();
-            match opened.encode(&bytes) {
-                Ok(vectors) => {
-                    let good = finite_rows(&vectors)?;
-                    let rows: Vec<i64> = (0..).zip(&good).filter(|(_, good)| **good).map(|(row, _)| row).collect();
-                    let reason = "the encoder makes no numbers of it";
-                    let (kept, bad): (Vec<_>, Vec<_>) = inputs.into_iter().zip(good).partition(|(_, good)| *good);
-                    for ((hash, _), _) in bad {
-                        read.unreadable.push(self.refuse(hash, reason)?);
-                    }
-                    inputs = kept.into_iter().map(|(input, _)| input).collect();
-                    if !rows.is_empty() {
-                        let rows = Tensor::f_from_slice(&rows)?.f_to_device(vectors.device())?;
-                        read.vectors = Some(vectors.f_index_select(0, &rows)?);
-                    }
-                    break;
-                }
-                Err(ContentError::Item { item, reason }) if item < inputs.len() => {
-                    let (hash, _) = inputs.remove(item);
-                    read.unreadable.push(self.refuse(hash, &reason)?);
-                }
-                Err(error) => return Err(self.folder.explain(error, here)),
-            }
+        let explain = |error| self.folder.explain(error, here);
+        let vectors = opened.encode_good(&mut inputs, explain, |hash, reason| {
+            read.unreadable.push(self.refuse(hash, reason)?);
+            Ok(())
+        })?;
+        let good = finite_rows(&vectors)?;
+        let rows: Vec<i64> = (0..).zip(&good).filter(|(_, good)| **good).map(|(row, _)| row).collect();
+        let (inputs, bad): (Vec<_>, Vec<_>) = inputs.into_iter().zip(good).partition(|(_, good)| *good);
+        for ((hash, _), _) in bad {
+            read.unreadable.push(self.refuse(hash, "the encoder makes no numbers of it")?);
         }
-        read.hashes = inputs.into_iter().map(|(hash, _)| hash).collect();
+        if !rows.is_empty() {
+            let rows = Tensor::f_from_slice(&rows)?.f_to_device(vectors.device())?;
+            read.vectors = Some(vectors.f_index_select(0, &rows)?);
+        }
+        read.hashes = inputs.into_iter().map(|((hash, _), _)| hash).collect();
         Ok(read)
     }
 

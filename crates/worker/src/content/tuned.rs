@@ -5,7 +5,6 @@ use std::ops::Range;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use tch::{Device, Tensor};
 use teasel_api::resolved::{Content as Spec, Encoder, OnBadItems, Tuning};
-use teasel_content::ContentError;
 use teasel_data::Catalogue;
 use teasel_storage::Store;
 use tokio::runtime::Handle;
@@ -117,17 +116,15 @@ impl Tuned {
                 Err(reason) => self.refuse(items[place], &reason)?,
             }
         }
-        loop {
-            let bytes: Vec<&[u8]> = given.iter().map(|(_, bytes)| bytes.as_slice()).collect();
-            match self.opened.encode(&bytes) {
-                Ok(vectors) => return Ok((vectors, given.iter().map(|(place, _)| *place as i64).collect())),
-                Err(ContentError::Item { item, reason }) if item < given.len() => {
-                    let (place, _) = given.remove(item);
-                    self.refuse(items[place], &reason)?;
-                }
-                Err(error) => return Err(self.folder.explain(error, &self.here)),
-            }
-        }
+        let explain = |error| self.folder.explain(error, &self.here);
+        let refuse = |place: usize, reason: &str| self.refuse(items[place], reason);
+        let vectors = self.opened.encode_good(&mut given, explain, refuse)?;
+        Ok((vectors, given.into_iter().map(|(place, _)| place as i64).collect()))
+    }
+
+    /// Whether items stay where they are whose contents can't be read any more: no item may be missing otherwise.
+    pub(crate) fn skips(&self) -> bool {
+        self.on_bad_items == OnBadItems::Skip
     }
 
     async fn input(&self, item: i64) -> Result<Result<Vec<u8>, String>, TaskError> {

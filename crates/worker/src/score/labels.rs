@@ -34,7 +34,7 @@ impl Labels {
                 *counts.entry(label).or_default() += 1;
             }
         }
-        let most = MOST_ITEMS * catalogue.len() as f64;
+        let most = (MOST_ITEMS * catalogue.len() as f64).max(2.0);
         // What a single item has, it shares with none.
         counts.retain(|(is_word, _), count| *count > 1 && (!*is_word || f64::from(*count) <= most));
         let mut order: Vec<((bool, String), u32)> = counts.into_iter().collect();

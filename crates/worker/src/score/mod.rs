@@ -182,7 +182,7 @@ impl Shard<'_> {
             let reason = "nothing is known of any item that its catalogue lists";
             return Err(TaskError::Configuration(format!("tenant {}: {reason}", tenant.name)));
         }
-        // Cold items are nobody's.
+        // No training user has a cold item.
         let trained = &self.model.catalogue.counts[..self.model.vae.config().items];
         let popular = Popular::new(trained, self.allowed);
         let shows_people = self.context.index == 0 && tenant.report_people > 0;

@@ -142,23 +142,28 @@ impl Tuner {
             .map(|(anchors, layer)| Ok(anchors.cosines(&vectors.f_select(1, layer)?)?))
             .collect::<Result<Vec<_>, TaskError>>()?;
         let own = Tensor::f_stack(&cosines, 0)?;
-        let (count, place) = (items.len() as i64, (Kind::Float, own.device()));
-        let all = Tensor::f_zeros([own.size()[0], own.size()[1], count], place)?;
-        let is_read = Tensor::f_zeros([count], place)?;
+        let (count, kind) = (items.len() as i64, (Kind::Float, own.device()));
+        let all = Tensor::f_zeros([own.size()[0], own.size()[1], count], kind)?;
         let columns: Vec<i64> = read.iter().map(|place| start as i64 + place).collect();
         let columns = Tensor::f_from_slice(&columns)?.f_to_device(own.device())?;
         let _ = all.shallow_clone().f_index_copy_(2, &columns, &own.f_detach()?)?;
-        let _ = is_read.shallow_clone().f_index_fill_(0, &columns, 1.0)?;
-        group.all_reduce(&[&all, &is_read], Operation::Sum)?;
-        // What can't be read any more stays where it is.
-        let columns = is_read.f_nonzero()?.f_view([-1])?;
-        let columns_here = columns.f_to_device(Device::Cpu)?;
-        let mut places = vec![0_i64; columns_here.numel()];
-        columns_here.f_copy_data(&mut places, columns_here.numel())?;
-        let start = places.partition_point(|place| *place < start as i64) as i64;
-        let items: Vec<i64> = places.into_iter().map(|place| items[place as usize]).collect();
-        model.place_anew(self.encoder.sources.clone(), &items, &all.f_index_select(2, &columns)?)?;
-        self.pending = Some(Pending { items, own, start });
+        group.all_reduce(&[&all], Operation::Sum)?;
+        self.pending = Some(match self.encoder.skips() {
+            true => {
+                let is_read = Tensor::f_zeros([count], kind)?;
+                let _ = is_read.shallow_clone().f_index_fill_(0, &columns, 1.0)?;
+                group.all_reduce(&[&is_read], Operation::Sum)?;
+                let found = is_read.f_nonzero()?.f_view([-1])?;
+                let items = chosen(&items, &found)?;
+                model.place_anew(self.encoder.sources.clone(), &items, &all.f_index_select(2, &found)?)?;
+                let start = is_read.f_narrow(0, 0, start as i64)?.f_sum(Kind::Int64)?.f_int64_value(&[])?;
+                Pending { items, own, start }
+            }
+            false => {
+                model.place_anew(self.encoder.sources.clone(), &items, &all)?;
+                Pending { items, own, start: start as i64 }
+            }
+        });
         Ok(())
     }
 
@@ -196,6 +201,14 @@ impl Tuner {
         }
         Ok(self.reducer.backward(&objective)?)
     }
+}
+
+/// Items at these places.
+fn chosen(items: &[i64], places: &Tensor) -> Result<Vec<i64>, TaskError> {
+    let places = places.f_to_device(Device::Cpu)?;
+    let mut numbers = vec![0_i64; places.numel()];
+    places.f_copy_data(&mut numbers, places.numel())?;
+    Ok(numbers.into_iter().map(|place| items[place as usize]).collect())
 }
 
 fn state(

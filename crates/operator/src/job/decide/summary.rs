@@ -204,7 +204,8 @@ pub(super) fn progress_status(now: Timestamp, progress: &Progress) -> ProgressSt
         epoch: progress.epoch,
         epochs: progress.epochs,
         step,
-        percent: progress.percent.clamp(0.0, 100.0) as u32,
+        // Before the first step it is of the items that are read.
+        percent: if steps == 0 { 0 } else { progress.percent.clamp(0.0, 100.0) as u32 },
         estimated_completion,
         users_per_second: (progress.users_per_second > 0.0).then_some(progress.users_per_second),
         loss: progress.loss,
