@@ -45,11 +45,11 @@ impl Metric {
             MetricKind::Recall => hits.count() as f64 / reachable as f64,
             MetricKind::AveragePrecision => {
                 let precisions = hits.enumerate().map(|(before, place)| (before + 1) as f64 / (place + 1) as f64);
-                precisions.sum::<f64>() / reachable as f64
+                total(precisions) / reachable as f64
             }
             MetricKind::Ndcg => {
                 let ideal: f64 = (0..reachable).map(discount).sum();
-                hits.map(discount).sum::<f64>() / ideal
+                total(hits.map(discount)) / ideal
             }
         }
     }
@@ -82,6 +82,11 @@ impl Metric {
 /// `1 / log2(place + 2)`, places counted from 0.
 fn discount(place: usize) -> f64 {
     1.0 / ((place + 2) as f64).log2()
+}
+
+/// A sum; of nothing it is 0, where `sum` says -0.
+fn total(values: impl Iterator<Item = f64>) -> f64 {
+    values.fold(0.0, |sum, value| sum + value)
 }
 
 /// The arithmetic mean; 0 of nothing.
@@ -151,7 +156,8 @@ mod tests {
         #[case] relevant: &[u32],
         #[case] expected: f64,
     ) {
-        assert!((metric(name).of_user(ranked, relevant) - expected).abs() < 1e-12);
+        let found = metric(name).of_user(ranked, relevant);
+        assert!((found - expected).abs() < 1e-12 && found.is_sign_positive());
     }
 
     /// Straight from the paper: a relevance vector over the whole catalogue, cut off at R.
