@@ -100,6 +100,20 @@ fn every_family_comes_near_to_its_own_vectors_in_eight_bits() {
 }
 
 #[test]
+fn of_a_model_of_texts_and_images_the_half_that_sees_is_read() {
+    let whole = tempfile::tempdir().unwrap();
+    let vision = std::fs::read(folder("clip").join("config.json")).unwrap();
+    let vision: serde_json::Value = serde_json::from_slice(&vision).unwrap();
+    let config = serde_json::json!({"model_type": "clip", "text_config": {}, "vision_config": vision});
+    std::fs::write(whole.path().join("config.json"), config.to_string()).unwrap();
+    std::fs::copy(folder("clip").join("model.safetensors"), whole.path().join("model.safetensors")).unwrap();
+    let images = Expected::of("clip").tensor("images").unwrap();
+    let transformer = Transformer::open(whole.path(), Device::Cpu, Precision::Float32).unwrap();
+    let found = transformer.forward(&Input::Images(&images), &[DEPTH]).unwrap();
+    assert_eq!(found, forward("clip", Precision::Float32, &[DEPTH]));
+}
+
+#[test]
 fn a_texts_vectors_do_not_depend_on_what_it_is_read_with() {
     let encoder = TextEncoder::open(
         &folder("bert"),

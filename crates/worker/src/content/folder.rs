@@ -139,6 +139,26 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn of_several_files_of_weights_those_are_copied_that_the_index_names() {
+        let store = store_over(Arc::new(InMemory::new()));
+        let index = r#"{"weight_map": {"a": "one.safetensors", "b": "two.safetensors", "c": "one.safetensors"}}"#;
+        for (name, bytes) in [
+            ("config.json", "{}"),
+            (INDEX, index),
+            ("one.safetensors", "x"),
+            ("two.safetensors", "y"),
+            ("unnamed.safetensors", "z"),
+        ] {
+            store.put(name, bytes.into()).await.unwrap();
+        }
+        let here = EncoderFolder::list(store, "model.content.text.encoder").await.unwrap().fetch().await.unwrap();
+        let mut names: Vec<_> =
+            std::fs::read_dir(here.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        assert_eq!(names, ["config.json", INDEX, "one.safetensors", "two.safetensors"]);
+    }
+
+    #[tokio::test]
     async fn errors_name_the_field_and_the_encoders_own_place() {
         let store = store_over(Arc::new(InMemory::new()));
         store.put("config.json", "{}".into()).await.unwrap();
