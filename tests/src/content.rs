@@ -13,7 +13,7 @@ use tch::{Device, Kind, Tensor};
 use teasel_api::location::Location;
 use teasel_data::{Catalogue, Dataset, VIRTUAL_SHARDS};
 use teasel_model::measures::{Agreement, Shares, agreement};
-use teasel_model::{Config, FacetVae};
+use teasel_model::{Config, FacetVae, read_numbers};
 use teasel_storage::testing::workspace;
 use teasel_storage::{Credentials, RunRecord, Store};
 
@@ -196,10 +196,8 @@ fn regression(features: &Tensor, shares: &Shares, known: &[bool], penalty: f64) 
             let _ = gradient.f_zero_()?;
         }
     }
-    let given = features.f_mm(&weights)?.f_add(&bias)?.f_softmax(1, Kind::Double)?.f_detach()?.f_reshape([-1])?;
-    let mut values = vec![0.0; given.numel()];
-    given.f_contiguous()?.f_copy_data(&mut values, given.numel())?;
-    Ok(Shares::new(shares.columns(), values)?)
+    let given = features.f_mm(&weights)?.f_add(&bias)?.f_softmax(1, Kind::Double)?.f_detach()?;
+    Ok(Shares::new(shares.columns(), read_numbers(&given)?)?)
 }
 
 /// Each item's category of the fewest items.

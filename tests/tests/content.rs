@@ -53,6 +53,16 @@ fn contents(parts: &[(PathBuf, Value)]) -> usize {
     parts.iter().map(|(_, part)| part["contents"].as_array().unwrap().len()).sum()
 }
 
+/// How near each item's contents are to the facets' centres, item by item, of a model.
+fn cosines(model: &[u8]) -> Vec<Vec<f32>> {
+    let model = SafeTensors::deserialize(model).unwrap();
+    let stored = model.tensor("content.cosines").unwrap();
+    let numbers: Vec<f32> =
+        stored.data().chunks_exact(4).map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap())).collect();
+    let items = stored.shape()[2];
+    (0..items).map(|item| numbers.iter().skip(item).step_by(items).copied().collect()).collect()
+}
+
 /// Lines of the items' file, the first of which names the columns.
 fn items(project: &Project) -> Vec<String> {
     std::fs::read_to_string(project.path("items.csv")).unwrap().lines().map(str::to_owned).collect()
@@ -105,16 +115,13 @@ fn contents_are_read_once_and_place_items_alike_whoever_read_them() {
 #[test]
 fn an_encoder_in_eight_bits_reads_for_itself_and_places_items_much_as_in_floats() {
     let project = Project::generate(240, 60, 3600);
-    let cosines = |precision: &str| {
+    let placed = |precision: &str| {
         let mut content = text(&encoder("bert"));
         content["text"]["precision"] = json!(precision);
         let result = project.run(&job(&project, "films", &content, |_| ()));
-        let model = runs::model(&project.path("films-storage"), result["run"].as_str().unwrap());
-        let model = SafeTensors::deserialize(&model).unwrap();
-        let cosines = model.tensor("content.cosines").unwrap().data().to_owned();
-        cosines.chunks_exact(4).map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap())).collect::<Vec<f32>>()
+        cosines(&runs::model(&project.path("films-storage"), result["run"].as_str().unwrap())).concat()
     };
-    let (floats, integers) = (cosines("Float32"), cosines("Int8"));
+    let (floats, integers) = (placed("Float32"), placed("Int8"));
     assert_eq!(runs::folders(&project.path("films-storage/features")).len(), 2);
     let furthest = floats.iter().zip(&integers).map(|(float, integer)| (float - integer).abs()).fold(0.0, f32::max);
     assert!(furthest > 0.0 && furthest < 0.1, "{furthest}");
@@ -305,10 +312,6 @@ fn an_encoder_is_adapted_and_checkpoints_hold_what_is(#[case] tuning: Value, #[c
     (tuning["learningRate"], tuning["itemsPerStep"]) = (json!(0.01), json!(7));
     let (adapted, file) = run(tuning.clone());
     assert!(run(tuning).0 == adapted, "the same job gives the same bits");
-    let cosines = |model: &[u8]| {
-        let model = SafeTensors::deserialize(model).unwrap();
-        model.tensor("content.cosines").unwrap().data().to_vec()
-    };
     assert_ne!(cosines(&adapted), cosines(&frozen), "contents place items elsewhere");
 
     let bytes = std::fs::read(file.unwrap()).unwrap();
@@ -368,19 +371,9 @@ fn an_image_that_breaks_while_its_encoder_is_adapted_ends_the_run_or_leaves_its_
     let named = ended.err.contains(&format!("data.items: the image of item {id} has changed: "));
     assert_eq!(named, code != 0, "{}", ended.err);
     if code == 0 {
-        let cosines = |run: &Value| {
-            let model = runs::model(&project.path("films-storage"), run["run"].as_str().unwrap());
-            let model = SafeTensors::deserialize(&model).unwrap();
-            let stored = model.tensor("content.cosines").unwrap();
-            let items = stored.shape()[2];
-            let rows: Vec<Vec<[u8; 4]>> = stored
-                .data()
-                .chunks_exact(4 * items)
-                .map(|row| row.chunks_exact(4).map(|number| number.try_into().unwrap()).collect())
-                .collect();
-            (0..items).map(|item| rows.iter().map(|row| row[item]).collect()).collect::<Vec<Vec<[u8; 4]>>>()
-        };
-        let (before, after) = (cosines(&first), cosines(&ended.json()));
+        let of_run =
+            |run: &Value| cosines(&runs::model(&project.path("films-storage"), run["run"].as_str().unwrap()));
+        let (before, after) = (of_run(&first), of_run(&ended.json()));
         let stayed = before.iter().zip(&after).filter(|(before, after)| before == after).count();
         assert_eq!(stayed, 1, "of {}", before.len());
     }

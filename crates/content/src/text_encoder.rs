@@ -93,8 +93,8 @@ impl TextEncoder {
             return Err(ContentError::Item { item, reason: "the tokenizer finds no token in its text".into() });
         }
         let known = self.transformer.vocabulary().unwrap_or_default();
-        let all = encodings.iter().flat_map(|encoding| encoding.get_ids().iter().zip(encoding.get_tokens()));
-        if let Some((id, token)) = all.into_iter().find(|(id, _)| i64::from(**id) >= known) {
+        let mut all = encodings.iter().flat_map(|encoding| encoding.get_ids().iter().zip(encoding.get_tokens()));
+        if let Some((id, token)) = all.find(|(id, _)| i64::from(**id) >= known) {
             let reason = format!("token `{token}` has number {id}, the transformer knows {known} tokens");
             return Err(ContentError::encoder(&self.file, reason));
         }

@@ -26,10 +26,14 @@ fn refusal(folder: &Path) -> String {
 }
 
 fn edit(folder: &Path, field: &str, value: Value) {
-    let file = folder.join("config.json");
-    let mut config: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
-    config[field] = value;
-    std::fs::write(file, config.to_string()).unwrap();
+    edit_file(folder, "config.json", |config| config[field] = value);
+}
+
+fn edit_file(folder: &Path, name: &str, change: impl FnOnce(&mut Value)) {
+    let file = folder.join(name);
+    let mut values: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    change(&mut values);
+    std::fs::write(file, values.to_string()).unwrap();
 }
 
 #[rstest]
@@ -132,10 +136,7 @@ fn norms_of_early_checkpoints_are_read_by_their_names() {
 #[test]
 fn a_token_that_the_transformer_does_not_know_is_named() {
     let folder = changed("bert", |folder| {
-        let file = folder.join("tokenizer.json");
-        let mut tokenizer: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
-        tokenizer["model"]["vocab"]["zither"] = json!(999);
-        std::fs::write(file, tokenizer.to_string()).unwrap();
+        edit_file(folder, "tokenizer.json", |tokenizer| tokenizer["model"]["vocab"]["zither"] = json!(999));
     });
     let encoder = TextEncoder::open(folder.path(), Device::Cpu, Options::new(Pooling::Mean)).unwrap();
     let _ = encoder.encode(&["a film of war"]).unwrap();
@@ -197,11 +198,8 @@ fn absurd_sizes_are_refused(#[case] family: &str, #[case] field: &str, #[case] v
 #[test]
 fn a_text_without_a_token_is_named() {
     let folder = changed("bert", |folder| {
-        let file = folder.join("tokenizer.json");
-        let mut tokenizer: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
         // Nothing is put around texts.
-        tokenizer["post_processor"] = Value::Null;
-        std::fs::write(file, tokenizer.to_string()).unwrap();
+        edit_file(folder, "tokenizer.json", |tokenizer| tokenizer["post_processor"] = Value::Null);
     });
     let encoder = TextEncoder::open(folder.path(), Device::Cpu, Options::new(Pooling::Mean)).unwrap();
     match encoder.encode(&["love", "  "]).unwrap_err() {

@@ -4,7 +4,7 @@ use tch::{Device, Kind, Tensor};
 
 use crate::batch::BatchInput;
 use crate::error::{ModelError, Result};
-use crate::place::read;
+use crate::place::read_numbers;
 use crate::top_k::TopK;
 
 /// Recommends what most people took.
@@ -114,7 +114,7 @@ impl Ease {
             let weights = Tensor::f_from_slice(&weights)?.f_to_device(Device::Cpu)?.f_unsqueeze(1)?;
             let scores =
                 self.weights.f_index_select(0, &index)?.f_mul(&weights)?.f_sum_dim_intlist(0, false, None)?;
-            Ok(unseen(read::<f32>(&scores)?, batch.items_of(user), top_k))
+            Ok(unseen(read_numbers::<f32>(&scores)?, batch.items_of(user), top_k))
         };
         (0..batch.users()).map(recommend).collect()
     }

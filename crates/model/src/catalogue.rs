@@ -10,7 +10,7 @@ use crate::error::{ModelError, Result};
 use crate::few_facets::FewFacets;
 use crate::gaussian;
 use crate::multinomial;
-use crate::place::{Place, read};
+use crate::place::{Place, read_numbers};
 use crate::vectors::Vectors;
 
 /// How much smaller scoring makes what it keeps of items, at some cost of exactness.
@@ -213,7 +213,7 @@ impl Catalogue {
             })
         })?;
         if let Some(bias) = &self.bias {
-            let own: Vec<f32> = read(&bias.f_narrow(0, start, length)?)?;
+            let own: Vec<f32> = read_numbers(&bias.f_narrow(0, start, length)?)?;
             for row in scores.chunks_exact_mut(length as usize) {
                 row.iter_mut().zip(&own).for_each(|(score, bias)| *score += bias);
             }
@@ -239,7 +239,7 @@ impl Catalogue {
                 .f_add(&shares.f_log()?)?,
             Likelihood::Gaussian { .. } => items.f_bmm(&latents.f_transpose(1, 2)?)?.f_mul(&shares)?,
         };
-        read(&parts.f_argmax(-1, false)?)
+        read_numbers(&parts.f_argmax(-1, false)?)
     }
 }
 

@@ -11,7 +11,7 @@ use crate::consumers;
 use crate::error::{ModelError, Result};
 use crate::measures::permutation;
 use crate::philox::{Purpose, Stream, unit};
-use crate::place::read;
+use crate::place::read_numbers;
 use crate::routing::normalise;
 
 /// Items that centres are looked for among: more make them no better.
@@ -82,7 +82,7 @@ impl ContentPlacement {
         let trained = trained as i64;
         let known = Tensor::f_stack(&sources.iter().map(|source| &source.known).collect::<Vec<_>>(), 0)?;
         let sources_of_items = known.f_narrow(1, 0, trained)?.f_sum_dim_intlist(0, false, Kind::Float)?;
-        let described: Vec<i64> = read(&sources_of_items.f_nonzero()?)?;
+        let described: Vec<i64> = read_numbers(&sources_of_items.f_nonzero()?)?;
         if described.len() < facets {
             let count = described.len();
             let reason = format!("`model.facets`: {facets} facets need as many items with content, not {count}");
@@ -213,7 +213,7 @@ fn first_centres(sources: &[Source], facets: usize, seed: u64, beginning: u32) -
         };
         chosen.push(next as i64);
         let newest = centres_at(sources, &[next as i64])?;
-        let likeness: Vec<f32> = read(&likeness(sources, &newest)?)?;
+        let likeness: Vec<f32> = read_numbers(&likeness(sources, &newest)?)?;
         let new = likeness.into_iter().map(|likeness| f64::from(1.0 - likeness).max(0.0));
         distances = match distances.is_empty() {
             true => new.collect(),
@@ -242,7 +242,8 @@ fn settle(sources: &[Source], mut centres: Vec<Tensor>) -> Result<(f64, Vec<Tens
             .iter()
             .map(|source| normalise(&members.f_mm(&source.directions)?))
             .collect::<Result<Vec<_>>>()?;
-        let empty: Vec<i64> = read(&members.f_sum_dim_intlist(1, false, Kind::Float)?.f_lt(0.5)?.f_nonzero()?)?;
+        let empty: Vec<i64> =
+            read_numbers(&members.f_sum_dim_intlist(1, false, Kind::Float)?.f_lt(0.5)?.f_nonzero()?)?;
         if !empty.is_empty() {
             // Those that are least like any cluster begin new ones.
             let strangers = highest.f_topk(empty.len() as i64, 0, false, true)?.1;
@@ -304,7 +305,7 @@ mod tests {
     }
 
     fn owners(placement: &ContentPlacement) -> Vec<i64> {
-        read(&placement.cosines.sum_dim_intlist(0, false, Kind::Float).argmax(0, false)).unwrap()
+        read_numbers(&placement.cosines.sum_dim_intlist(0, false, Kind::Float).argmax(0, false)).unwrap()
     }
 
     #[test]
@@ -384,7 +385,7 @@ mod tests {
         let source =
             ContentVectors { vectors: Tensor::ones([6, 4], (Kind::Float, Device::Cpu)), known: vec![true; 6] };
         let placement = ContentPlacement::cluster(&[source], 6, 3, 1).unwrap();
-        assert!(read::<f32>(&placement.cosines).unwrap().iter().all(|cosine| cosine.is_finite()));
+        assert!(read_numbers::<f32>(&placement.cosines).unwrap().iter().all(|cosine| cosine.is_finite()));
     }
 
     #[test]

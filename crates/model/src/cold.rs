@@ -7,7 +7,7 @@ use crate::config::COMPONENTS;
 use crate::consumers::item_vectors;
 use crate::error::{ModelError, Result};
 use crate::parameters::{Constant, Parameters};
-use crate::place::read;
+use crate::place::read_numbers;
 use crate::ridge::Ridge;
 
 /// Vectors beyond these that make them exact.
@@ -89,7 +89,7 @@ impl<'a> Cold<'a> {
 
     /// Those of `allowed`, or all, of which anything is known.
     pub(crate) fn readable(&self, trained: usize, allowed: Option<&[i64]>) -> Result<Vec<i64>> {
-        let numbers: Vec<f32> = read(&self.known)?;
+        let numbers: Vec<f32> = read_numbers(&self.known)?;
         // What isn't there at all is refused by name later on.
         let readable = |item: &i64| {
             let place = usize::try_from(*item).unwrap_or(0);

@@ -13,7 +13,7 @@ use tch::Tensor;
 use crate::batch::BatchInput;
 use crate::encoder::{History, Parts};
 use crate::error::{ModelError, Result};
-use crate::place::{read, read_into};
+use crate::place::{read_numbers, read_numbers_into};
 use crate::scorer::{Recommendation, Scorer};
 
 /// The most items of a history that are left out of a facet: those with the largest parts of its input.
@@ -100,7 +100,7 @@ impl Scorer {
             let vectors = vectors.f_narrow(0, first, places.len() as i64)?;
             first += places.len() as i64;
             // `[recommendations, rows]`
-            read_into(&vectors.f_matmul(&own.f_transpose(0, 1)?)?, &mut products)?;
+            read_numbers_into(&vectors.f_matmul(&own.f_transpose(0, 1)?)?, &mut products)?;
             for ((user, place), products) in places.into_iter().zip(products.chunks(rows.len())) {
                 let items = &parts.items[rows.start + 1..rows.end];
                 let recommended = i64::from(lists[user][place].item);
@@ -118,7 +118,7 @@ impl Scorer {
     ) -> Result<(Parts, Vec<Served>, Vec<Afresh>)> {
         let (facets, entries) = (self.config.facets, batch.entries());
         let items = self.place.indices(&batch.items[entries.clone()])?;
-        let shares: Vec<f32> = read(&self.encoder.seen().f_index_select(0, &items)?)?;
+        let shares: Vec<f32> = read_numbers(&self.encoder.seen().f_index_select(0, &items)?)?;
         let (mut parts, mut served, mut afresh) = (Parts::default(), Vec::new(), Vec::new());
         for (user, list) in lists.iter().enumerate().filter(|(user, _)| !batch.row(*user).is_empty()) {
             let mut places: BTreeMap<usize, Vec<(usize, usize)>> = BTreeMap::new();

@@ -3,7 +3,7 @@
 use tch::Tensor;
 
 use crate::error::Result;
-use crate::place::{Place, read, read_into};
+use crate::place::{Place, read_numbers, read_numbers_into};
 
 /// Which items belong to which facets, and by which shares: for each item and facet that is kept, 10 bytes.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ impl FewFacets {
         let (all, place) = (shares.size()[1], Place::of(shares)?);
         let (largest, facets) = shares.f_topk((kept as i64).clamp(1, all), 1, true, true)?;
         let total = largest.f_sum_dim_intlist(1, true, None)?.f_clamp_min(f64::from(f32::MIN_POSITIVE))?;
-        let (numbers, shares): (Vec<i64>, _) = (read(&facets)?, read(&largest.f_div(&total)?)?);
+        let (numbers, shares): (Vec<i64>, _) = (read_numbers(&facets)?, read_numbers(&largest.f_div(&total)?)?);
         let kept = facets.size()[1] as usize;
         let mut members = vec![Vec::new(); all as usize];
         for (entry, facet) in numbers.iter().enumerate() {
@@ -44,7 +44,7 @@ impl FewFacets {
 
     /// Shares of some items, `[columns, facets]`, 0 where they don't belong.
     pub(crate) fn rows(&self, columns: &Tensor) -> Result<Tensor> {
-        let items: Vec<i64> = read(columns)?;
+        let items: Vec<i64> = read_numbers(columns)?;
         let facets = self.members.len();
         let mut rows = vec![0.0_f32; items.len() * facets];
         for (item, row) in items.iter().zip(rows.chunks_exact_mut(facets)) {
@@ -76,7 +76,7 @@ impl FewFacets {
             };
             let shares: Vec<f32> = own.iter().map(share).collect();
             let part = part(facet as i64, &self.place.indices(&columns)?, &self.place.numbers(&shares)?)?;
-            read_into(&part, &mut values)?;
+            read_numbers_into(&part, &mut values)?;
             for (row, values) in scores.chunks_exact_mut(length as usize).zip(values.chunks_exact(own.len())) {
                 for (column, value) in columns.iter().zip(values) {
                     row[(column - start) as usize] += value;

@@ -42,5 +42,6 @@ pub use config::{Config, ContentConfig, Likelihood};
 pub use consumers::{item_vectors, rank_for};
 pub use error::{ModelError, Result};
 pub use explain::Contribution;
+pub use place::read_numbers;
 pub use scorer::{Recommendation, Scorer, ScorerOptions};
 pub use vae::{FacetVae, Loss, Placements};

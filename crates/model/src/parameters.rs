@@ -8,7 +8,7 @@ use tch::{Kind, Tensor};
 use crate::config::{COMPONENTS, Config, Likelihood};
 use crate::error::{ModelError, Result};
 use crate::noise;
-use crate::place::{Place, read};
+use crate::place::{Place, read_numbers};
 
 /// Standard deviation of fresh biases.
 const BIAS_DEVIATION: f64 = 0.001;
@@ -229,7 +229,7 @@ struct Stored {
 
 impl Stored {
     fn new(tensor: &Tensor) -> Result<Self> {
-        let numbers: Vec<f32> = read(&tensor.f_detach()?)?;
+        let numbers: Vec<f32> = read_numbers(&tensor.f_detach()?)?;
         let shape = tensor.size().iter().map(|&size| size as usize).collect();
         Ok(Self { shape, bytes: numbers.iter().flat_map(|number| number.to_le_bytes()).collect() })
     }

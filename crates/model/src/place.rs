@@ -49,15 +49,18 @@ impl Place {
     }
 }
 
-/// A tensor's numbers, row by row, wherever it is.
-pub(crate) fn read<T: tch::kind::Element>(tensor: &Tensor) -> Result<Vec<T>> {
+/// A tensor's numbers, row by row, wherever it is; those of another kind are converted.
+///
+/// # Errors
+/// Those of libtorch.
+pub fn read_numbers<T: tch::kind::Element>(tensor: &Tensor) -> Result<Vec<T>> {
     let mut values = Vec::new();
-    read_into(tensor, &mut values)?;
+    read_numbers_into(tensor, &mut values)?;
     Ok(values)
 }
 
 /// The same, in the place of what `values` holds.
-pub(crate) fn read_into<T: tch::kind::Element>(tensor: &Tensor, values: &mut Vec<T>) -> Result<()> {
+pub(crate) fn read_numbers_into<T: tch::kind::Element>(tensor: &Tensor, values: &mut Vec<T>) -> Result<()> {
     let tensor = tensor.f_to_kind(T::KIND)?.f_to_device(Device::Cpu)?.f_contiguous()?;
     values.resize(tensor.numel(), T::ZERO);
     Ok(tensor.f_copy_data(values, tensor.numel())?)
@@ -78,9 +81,9 @@ mod tests {
     #[test]
     fn numbers_are_read_row_by_row_in_the_kind_that_is_asked_for() {
         let tensor = Tensor::from_slice(&[1.0_f32, 2.0, 3.0, 4.0]).view([2, 2]).transpose(0, 1);
-        assert_eq!(read::<i64>(&tensor).unwrap(), [1, 3, 2, 4]);
+        assert_eq!(read_numbers::<i64>(&tensor).unwrap(), [1, 3, 2, 4]);
         let mut values = vec![9.0_f64; 7];
-        read_into(&tensor, &mut values).unwrap();
+        read_numbers_into(&tensor, &mut values).unwrap();
         assert_eq!(values, [1.0, 3.0, 2.0, 4.0]);
     }
 

@@ -12,7 +12,7 @@ use crate::encoder::{Encoder, History, Strategy};
 use crate::error::{ModelError, Result};
 use crate::measures::Shares;
 use crate::parameters::{Parameters, Role};
-use crate::place::{Place, read};
+use crate::place::{Place, read_numbers};
 use crate::routing::{Router, normalise};
 use crate::top_k::TopK;
 
@@ -169,12 +169,12 @@ impl Scorer {
 
     /// Each item's shares of the facets.
     pub fn item_shares(&self) -> Result<Shares> {
-        Shares::new(self.config.facets, read(self.encoder.shares())?)
+        Shares::new(self.config.facets, read_numbers(self.encoder.shares())?)
     }
 
     /// The mean of all items' shares of the facets.
     pub fn mean_shares(&self) -> Result<Vec<f64>> {
-        read(&self.encoder.shares().f_mean_dim(Some([0_i64].as_slice()), false, Kind::Double)?)
+        read_numbers(&self.encoder.shares().f_mean_dim(Some([0_i64].as_slice()), false, Kind::Double)?)
     }
 
     /// The facet that each of these items has most of.
@@ -186,7 +186,7 @@ impl Scorer {
             return Ok(Vec::new());
         }
         let rows = self.encoder.shares().f_index_select(0, &self.place.indices(items)?)?;
-        let facets: Vec<i64> = read(&rows.f_argmax(1, false)?)?;
+        let facets: Vec<i64> = read_numbers(&rows.f_argmax(1, false)?)?;
         Ok(facets.into_iter().map(|facet| facet as usize).collect())
     }
 
@@ -211,7 +211,7 @@ impl Scorer {
         // A direction and its opposite are as good: the one whose largest part is positive is taken, always the same.
         let largest = directions.f_abs()?.f_argmax(0, true)?;
         let signs = directions.f_gather(0, &largest, false)?.f_sign()?;
-        let values: Vec<f64> = read(&centred.f_matmul(&directions)?.f_mul(&signs)?)?;
+        let values: Vec<f64> = read_numbers(&centred.f_matmul(&directions)?.f_mul(&signs)?)?;
         Ok(values.chunks(axes as usize).map(|place| (place[0], place.get(1).copied().unwrap_or(0.0))).collect())
     }
 

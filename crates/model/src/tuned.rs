@@ -6,7 +6,7 @@ use tch::Tensor;
 
 use crate::error::{ModelError, Result};
 use crate::parameters::Constant;
-use crate::place::read;
+use crate::place::read_numbers;
 use crate::vae::FacetVae;
 
 impl FacetVae {
@@ -25,7 +25,7 @@ impl FacetVae {
     /// [`ModelError::Input`] where there is no such source.
     pub fn known(&self, source: usize) -> Result<Vec<bool>> {
         let known = self.of_sources(Constant::Known, &(source..source + 1))?;
-        Ok(read::<f32>(&known)?.into_iter().map(|known| known > 0.5).collect())
+        Ok(read_numbers::<f32>(&known)?.into_iter().map(|known| known > 0.5).collect())
     }
 
     /// Places `items` anew by the cosines of their contents of some sources to the facets' centres, `[sources, facets,

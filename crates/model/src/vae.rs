@@ -17,7 +17,7 @@ use crate::measures::{Shares, permutation};
 use crate::multinomial::{self, Plan};
 use crate::noise::Noise;
 use crate::parameters::{Constant, Parameters, Role};
-use crate::place::{Place, read};
+use crate::place::{Place, read_numbers};
 use crate::routing::{Router, normalise};
 use crate::scorer::{Scorer, ScorerOptions};
 use crate::targets::Targets;
@@ -219,8 +219,8 @@ impl FacetVae {
         else {
             return Ok(None);
         };
-        let known = read::<f32>(&known)?.into_iter().map(|known| known > 0.5).collect();
-        let shares = |values: &Tensor| Shares::new(self.config.facets, read(values)?);
+        let known = read_numbers::<f32>(&known)?.into_iter().map(|known| known > 0.5).collect();
+        let shares = |values: &Tensor| Shares::new(self.config.facets, read_numbers(values)?);
         Ok(Some(Placements { content: shares(&content)?, consumers: shares(&consumers)?, known }))
     }
 

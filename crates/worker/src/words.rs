@@ -22,8 +22,8 @@ pub(crate) fn terms(text: &str) -> BTreeSet<String> {
             }
             continue;
         }
-        if let Some((first, one)) = before.filter(|(first, one)| first + one.len() == place) {
-            found.insert(text[first..first + one.len() + word.len()].to_owned());
+        if let Some((first, _)) = before.filter(|(first, one)| first + one.len() == place) {
+            found.insert(text[first..place + word.len()].to_owned());
         }
         before = Some((place, word));
     }

@@ -2,8 +2,7 @@
 
 use super::checks;
 use crate::resolved::{
-    ColdItems, Content, ContentRouting, Encoder, EncoderMatrix, OnBadItems, Pooling, Precision, Tuning,
-    TuningMethod,
+    Content, ContentRouting, Encoder, EncoderMatrix, OnBadItems, Pooling, Precision, Tuning, TuningMethod,
 };
 use crate::spec::{ContentRoutingSpec, ContentSpec, EncoderSpec, ItemsSpec, TuningSpec, TuningType};
 use crate::violation::{Path, Violations};
@@ -34,7 +33,7 @@ pub(super) fn resolve(
         text: spec.text.as_ref().map(|spec| encoder(spec, Pooling::Mean, &path.field("text"), found)),
         image: spec.image.as_ref().map(|spec| encoder(spec, Pooling::Cls, &path.field("image"), found)),
         routing: routing(&spec.routing.clone().unwrap_or_default(), &path.field("routing"), found),
-        cold_items: spec.cold_items.unwrap_or(ColdItems::Recommend),
+        cold_items: spec.cold_items.unwrap_or_default(),
         on_bad_items: spec.on_bad_items.unwrap_or(OnBadItems::Fail),
     }
 }
@@ -51,7 +50,7 @@ fn encoder(spec: &EncoderSpec, pooling: Pooling, path: &Path, found: &mut Violat
             }
         }
     }
-    let precision = spec.precision.unwrap_or(Precision::Float32);
+    let precision = spec.precision.unwrap_or_default();
     let tuning = spec.tuning.as_ref().and_then(|spec| tuning(spec, &path.field("tuning"), found));
     if precision == Precision::Int8 && tuning.is_some() {
         found.add(

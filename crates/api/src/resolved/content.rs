@@ -17,7 +17,7 @@ pub struct Content {
     pub routing: ContentRouting,
     /// What becomes of items that nobody trains with. Left out where they are recommended: what an earlier release froze
     /// stays what it is.
-    #[serde(default = "recommend", skip_serializing_if = "are_recommended")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub cold_items: ColdItems,
     /// What to do with an item whose text or image can't be read.
     pub on_bad_items: OnBadItems,
@@ -36,12 +36,8 @@ impl Content {
     }
 }
 
-fn recommend() -> ColdItems {
-    ColdItems::Recommend
-}
-
-fn are_recommended(cold_items: &ColdItems) -> bool {
-    *cold_items == ColdItems::Recommend
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// A pretrained encoder.
@@ -55,19 +51,11 @@ pub struct Encoder {
     /// How tokens become one vector.
     pub pooling: Pooling,
     /// How its matrices are held. Left out where they are floats: what an earlier release froze stays what it is.
-    #[serde(default = "float32", skip_serializing_if = "is_float32")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub precision: Precision,
     /// How it is adapted while training; unset means that it stays as it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tuning: Option<Tuning>,
-}
-
-fn float32() -> Precision {
-    Precision::Float32
-}
-
-fn is_float32(precision: &Precision) -> bool {
-    *precision == Precision::Float32
 }
 
 /// How an encoder is adapted, through the loss of recommendations.
@@ -147,18 +135,20 @@ pub enum Pooling {
 }
 
 /// How an encoder's matrices are held.
-#[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Precision {
     /// As 32-bit floats.
+    #[default]
     Float32,
     /// As 8-bit integers, and multiplied as such (dynamic quantisation).
     Int8,
 }
 
 /// What becomes of items that nobody trains with.
-#[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ColdItems {
     /// They are recommended by their contents.
+    #[default]
     Recommend,
     /// They aren't read and never recommended.
     Ignore,

@@ -7,7 +7,7 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
 use serde_json::json;
 use tch::{Device, Kind, Tensor};
 use teasel_api::resolved::{Encoder, OnBadItems, Precision};
-use teasel_model::ContentVectors;
+use teasel_model::{ContentVectors, read_numbers};
 use teasel_storage::{FeaturePart, Features, StorageError, Store, nonce};
 
 use super::chunks::chunks_of;
@@ -263,17 +263,12 @@ fn key(encoder: &Encoder, version: &str) -> String {
 /// Which contents' vectors are numbers.
 fn finite_rows(vectors: &Tensor) -> Result<Vec<bool>, TaskError> {
     let finite = vectors.f_isfinite()?.f_flatten(1, -1)?.f_all_dim(1, false)?;
-    let finite = finite.f_to_kind(Kind::Int64)?.f_to_device(Device::Cpu)?.f_contiguous()?;
-    let mut numbers = vec![0_i64; finite.numel()];
-    finite.f_copy_data(&mut numbers, finite.numel())?;
-    Ok(numbers.into_iter().map(|number| number != 0).collect())
+    Ok(read_numbers::<i64>(&finite)?.into_iter().map(|number| number != 0).collect())
 }
 
 /// A part's file.
 fn to_bytes(vectors: &Tensor) -> Result<Vec<u8>, TaskError> {
-    let vectors = vectors.f_to_kind(Kind::Float)?.f_to_device(Device::Cpu)?.f_contiguous()?;
-    let mut numbers = vec![0.0_f32; vectors.numel()];
-    vectors.f_copy_data(&mut numbers, vectors.numel())?;
+    let numbers: Vec<f32> = read_numbers(vectors)?;
     let bytes: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
     let shape = vectors.size().iter().map(|size| *size as usize).collect();
     let bug = |error: safetensors::SafeTensorError| TaskError::bug(error.to_string());

@@ -3,6 +3,7 @@
 use safetensors::Dtype;
 use safetensors::tensor::{SafeTensors, TensorView, serialize};
 use tch::{Kind, Tensor};
+use teasel_model::read_numbers;
 
 use crate::error::TaskError;
 
@@ -10,9 +11,7 @@ use crate::error::TaskError;
 pub(super) fn to_bytes(state: &[(String, Tensor)]) -> Result<Vec<u8>, TaskError> {
     let mut buffers = Vec::with_capacity(state.len());
     for (name, tensor) in state {
-        let elements = tensor.numel();
-        let mut values = vec![0f32; elements];
-        tensor.f_detach()?.f_contiguous()?.f_copy_data(&mut values, elements)?;
+        let values: Vec<f32> = read_numbers(&tensor.f_detach()?)?;
         let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
         let shape: Vec<usize> = tensor.size().iter().map(|size| *size as usize).collect();
         buffers.push((name, shape, bytes));

@@ -8,7 +8,7 @@
 use tch::{Device, Kind, Tensor};
 use teasel_c10d::{BucketSizes, FusedAdam, Operation, ProcessGroup, Reducer, zero_gradients};
 use teasel_model::measures::permutation;
-use teasel_model::{Anchors, ContentPlacement, FacetVae};
+use teasel_model::{Anchors, ContentPlacement, FacetVae, read_numbers};
 use tokio::runtime::Handle;
 
 use super::optimizer_state;
@@ -154,9 +154,10 @@ impl Tuner {
                 let _ = is_read.shallow_clone().f_index_fill_(0, &columns, 1.0)?;
                 group.all_reduce(&[&is_read], Operation::Sum)?;
                 let found = is_read.f_nonzero()?.f_view([-1])?;
-                let items = chosen(&items, &found)?;
+                let places: Vec<i64> = read_numbers(&found)?;
+                let start = places.partition_point(|place| *place < start as i64) as i64;
+                let items: Vec<i64> = places.into_iter().map(|place| items[place as usize]).collect();
                 model.place_anew(self.encoder.sources.clone(), &items, &all.f_index_select(2, &found)?)?;
-                let start = is_read.f_narrow(0, 0, start as i64)?.f_sum(Kind::Int64)?.f_int64_value(&[])?;
                 Pending { items, own, start }
             }
             false => {
@@ -201,14 +202,6 @@ impl Tuner {
         }
         Ok(self.reducer.backward(&objective)?)
     }
-}
-
-/// Items at these places.
-fn chosen(items: &[i64], places: &Tensor) -> Result<Vec<i64>, TaskError> {
-    let places = places.f_to_device(Device::Cpu)?;
-    let mut numbers = vec![0_i64; places.numel()];
-    places.f_copy_data(&mut numbers, places.numel())?;
-    Ok(numbers.into_iter().map(|place| items[place as usize]).collect())
 }
 
 fn state(

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use tch::Tensor;
 use teasel_c10d::{Operation, ProcessGroup};
 use teasel_data::HeldOut;
-use teasel_model::Scorer;
 use teasel_model::metrics::{Metric, mean};
+use teasel_model::{Scorer, read_numbers};
 
 use crate::error::TaskError;
 use crate::evaluate::measure::measure;
@@ -32,7 +32,6 @@ pub(super) fn validate(
     }
     let shared = Tensor::f_from_slice(&all)?;
     group.all_reduce(&[&shared], Operation::Sum)?;
-    let length = all.len();
-    shared.f_copy_data(&mut all, length)?;
+    let all: Vec<f64> = read_numbers(&shared)?;
     Ok(metrics.iter().zip(all.chunks(users)).map(|(metric, values)| (metric.to_string(), mean(values))).collect())
 }
